@@ -1,0 +1,125 @@
+import type { Account } from "./key-folder.ts";
+import { accountDirectory, type Role, roleNames, roles } from "./role.ts";
+
+/** The text of the account files (passwd(5), shadow(5), group(5)). */
+export interface AccountFiles {
+  passwd: string;
+  shadow: string;
+  group: string;
+}
+
+/** What has to change so that the system has just the accounts of the index. Empty lists: nothing. */
+export interface AccountPlan {
+  add: string[];
+  change: string[];
+  remove: string[];
+  /** The account files as they are to be. */
+  passwd: string;
+  shadow: string;
+}
+
+/** What the plan needs to know of an account. */
+export type NamedRole = Pick<Account, "name" | "role">;
+
+/** The account of BORG_SSHKEYS. It exists always; without keys nobody can log in to it. */
+const borg: NamedRole = { name: "borg", role: "admin" };
+
+/**
+ * Computes the account files that give each account its line. Ours are the lines whose primary group is a
+ * role group; every other line stays byte for byte. Throws where an account has the name of a line that is
+ * not ours: index-content.ts has refused such names before.
+ * @param uid the numeric owner that all accounts share
+ */
+export function planAccounts(files: AccountFiles, accounts: readonly NamedRole[], uid: number): AccountPlan {
+  const gids = roleGids(files.group);
+  const wanted = new Map(
+    [borg, ...accounts].map((account) => [account.name, passwdLine(account, uid, gids[account.role])]),
+  );
+  const isOurs = (line: string) => Object.values(gids).includes(gidOf(line));
+  const plan: AccountPlan = { add: [], change: [], remove: [], passwd: "", shadow: "" };
+
+  const passwd: string[] = [];
+  const withoutLine = new Map(wanted);
+  for (const line of linesOf(files.passwd)) {
+    const name = nameOf(line);
+    if (!isOurs(line)) {
+      if (wanted.has(name)) throw new Error(`${name} is an account of the system`);
+      passwd.push(line);
+      continue;
+    }
+    const target = withoutLine.get(name);
+    withoutLine.delete(name);
+    if (target === undefined) plan.remove.push(name);
+    else passwd.push(target);
+    if (target !== undefined && target !== line) plan.change.push(name);
+  }
+  passwd.push(...withoutLine.values());
+  plan.add.push(...withoutLine.keys());
+
+  const ours = new Set([...wanted.keys(), ...plan.remove]);
+  const withoutPassword = new Set(wanted.keys());
+  const shadow: string[] = [];
+  for (const line of linesOf(files.shadow)) {
+    const name = nameOf(line);
+    if (!ours.has(name)) shadow.push(line);
+    else if (withoutPassword.delete(name)) shadow.push(shadowLine(name));
+  }
+  shadow.push(...[...withoutPassword].map(shadowLine));
+
+  return { ...plan, passwd: textOf(passwd), shadow: textOf(shadow) };
+}
+
+/** The numeric ids of the role groups. Throws where the group file lacks one. */
+export function roleGids(group: string): Record<Role, number> {
+  const gids = new Map(linesOf(group).map((line) => [nameOf(line), Number(line.split(":")[2])]));
+  const gidOfRole = (role: Role) => {
+    const gid = gids.get(roles[role].group);
+    if (gid === undefined)
+      throw new Error(`the group ${roles[role].group} does not exist: run scripts/install`);
+    return gid;
+  };
+  return Object.fromEntries(roleNames.map((role) => [role, gidOfRole(role)])) as Record<Role, number>;
+}
+
+/** The names that no key file may have: accounts that are not ours, and `borg`, which BORG_SSHKEYS fills. */
+export function systemNames(files: AccountFiles): Set<string> {
+  const gids = Object.values(roleGids(files.group));
+  const foreign = linesOf(files.passwd).filter((line) => !gids.includes(gidOf(line)));
+  return new Set([borg.name, ...foreign.map(nameOf)]);
+}
+
+/** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
+export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): {
+  uids: Map<number, string>;
+  gids: Map<number, string>;
+} {
+  const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys"].includes(nameOf(line)));
+  return {
+    uids: new Map(relied.map((line) => [Number(line.split(":")[2]), nameOf(line)])),
+    gids: new Map(relied.map((line) => [gidOf(line), nameOf(line)])),
+  };
+}
+
+/** The numeric primary group of an account. Throws where there is no such account. */
+export function gidOfAccount({ passwd }: Pick<AccountFiles, "passwd">, name: string): number {
+  const line = linesOf(passwd).find((line) => nameOf(line) === name);
+  if (!line) throw new Error(`the account ${name} does not exist: run scripts/install`);
+  return gidOf(line);
+}
+
+function passwdLine({ name, role }: NamedRole, uid: number, gid: number): string {
+  return `${name}:x:${uid}:${gid}:borgserver:${accountDirectory(role, name)}:/bin/sh`;
+}
+
+/**
+ * No password matches `*`, and it does not lock the account: sshd without PAM denies locked ones (`!`) public
+ * keys as well (auth.c, allowed_user). Empty fields mean no ageing.
+ */
+function shadowLine(name: string): string {
+  return `${name}:*:::::::`;
+}
+
+const linesOf = (text: string) => text.split("\n").filter(Boolean);
+const textOf = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
+const nameOf = (line: string) => line.slice(0, line.indexOf(":"));
+const gidOf = (line: string) => Number(line.split(":")[3]);

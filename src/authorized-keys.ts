@@ -1,0 +1,27 @@
+import { writeSync } from "node:fs";
+import { lookUpGrant } from "./index-lookup.ts";
+import { keyLine } from "./key-line.ts";
+import { indexFile } from "./paths.ts";
+import { printable } from "./problem.ts";
+import { forcedCommand } from "./role.ts";
+
+/**
+ * Answers sshd's question (sshd_config(5), AuthorizedKeysCommand): which line lets this account in with this
+ * key? Prints that line, or nothing. A fault prints nothing either, says so on stderr and returns 1.
+ * @returns the exit code
+ */
+export function authorizedKeys(account: string, fingerprint: string): number {
+  try {
+    const grant = lookUpGrant(indexFile, account, fingerprint);
+    if (grant) {
+      const command = forcedCommand(grant.role, account, grant.extraArguments);
+      writeSync(1, `${keyLine(command, grant.type, grant.blob)}\n`);
+    }
+    return 0;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const line = `borgserver: login of ${account} denied: the index ${indexFile} cannot answer: ${reason}. To build it anew: index rebuild`;
+    writeSync(2, `${printable(line)}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,231 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import packageJson from "../package.json" with { type: "json" };
+import { runBorg } from "./borg.ts";
+import { knownHosts, readHostKeys } from "./host-keys.ts";
+import { readIndex } from "./index-content.ts";
+import { parseKeyFile } from "./key-file.ts";
+import { withLock } from "./lock.ts";
+import { hostKeyFolder, indexFile, lockFile } from "./paths.ts";
+import { printable } from "./problem.ts";
+import { checkedContent, publish, settingsInForce, summary } from "./rebuild.ts";
+import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
+import { prepareStart } from "./start.ts";
+import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
+
+/** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
+const commandNames = ["index", "update-borgusers"];
+
+/**
+ * Runs an operator's command.
+ * @param name the name the program was called by
+ * @returns the exit code
+ */
+export async function run(name: string, words: string[]): Promise<number> {
+  try {
+    if (name === "borgserver") return await runCommand(words);
+    if (commandNames.includes(name)) return await runCommand([name, ...words]);
+    return await runCommand(["borg", name, ...words]);
+  } catch (error) {
+    return reportFailure(error);
+  }
+}
+
+async function runCommand(words: string[]): Promise<number> {
+  let code: number = exitCode.done;
+  const finish = (result: number) => {
+    code = result;
+  };
+
+  const program = new Command("borgserver")
+    .description("SSH server for BorgBackup repositories: operator's commands.")
+    .version(packageJson.version)
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText("after", exitCodeHelp)
+    .enablePositionalOptions()
+    .exitOverride();
+
+  const index = program.command("index").description("the index that decides logins");
+  index
+    .command("rebuild")
+    .description("read /sshkeys and publish a new index; the next login sees it")
+    .option("--full", "read every file again, also those that look unchanged (this version always does)")
+    .action(() => finish(rebuild()));
+  index
+    .command("check")
+    .description("the same validation; nothing is written")
+    .action(() => finish(check()));
+  index
+    .command("list")
+    .description("accounts, roles and keys of the published index")
+    .option("--json", "as JSON")
+    .action((options: { json?: boolean }) => finish(list(options.json === true)));
+  index
+    .command("find")
+    .description("which accounts a key opens")
+    .argument("<fingerprint|file>", "SHA256:…, or a file with public keys; - reads them from standard input")
+    .action((key: string) => finish(find(key)));
+  program
+    .command("update-borgusers")
+    .description("index rebuild, then accounts and repository directories")
+    .option("--dry-run", "print what would be done; nothing is changed")
+    .action((options: { dryRun?: boolean }) => finish(options.dryRun ? dryRun() : update()));
+  program
+    .command("known-hosts")
+    .description("known_hosts lines for clients to pin, before they first connect")
+    .argument("<host[:port]>", "what clients connect to")
+    .action((address: string) => finish(printKnownHosts(address)));
+  program
+    .command("borg")
+    .description('run a borg command as the owner of the repositories; "all" stands for each repository')
+    .usage("COMMAND [ARGUMENT...]")
+    .argument("[words...]")
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action((words: string[]) => finish(runBorg(words, settingsInForce(process.env))));
+  program
+    .command("prepare")
+    .description("what the container does before it starts sshd")
+    .action(() => prepareStart(process.env));
+  program
+    .command("authorized-keys")
+    .description("the answer to a login; called by sshd alone")
+    .usage("USER FINGERPRINT")
+    .action(() => {
+      throw new OperatorError(
+        "authorized-keys takes an account and a fingerprint",
+        "sshd calls it; to see what a key opens: index find",
+        exitCode.usage,
+      );
+    });
+
+  try {
+    await program.parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has printed the help or the mistake already.
+    return error.exitCode === 0 ? exitCode.done : exitCode.usage;
+  }
+  return code;
+}
+
+const exitCodeHelp = `
+Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; the old index still serves),
+4 problems with host keys or settings.`;
+
+function rebuild(): number {
+  const content = withLock(lockFile, () => {
+    const content = checkedContent(settingsInForce(process.env));
+    publish(content);
+    return content;
+  });
+  say(`index: ${summary(content)}`);
+  const { accounts } = planUpdate(content);
+  if (accounts.add.length + accounts.remove.length > 0)
+    note("accounts differ from the index; to bring them in step: update-borgusers");
+  return exitCode.done;
+}
+
+function check(): number {
+  say(`no problems: ${summary(checkedContent(settingsInForce(process.env)))}`);
+  return exitCode.done;
+}
+
+function update(): number {
+  const { content, ...done } = withLock(lockFile, () => {
+    const content = checkedContent(settingsInForce(process.env));
+    publish(content);
+    return { content, ...applyUpdate(content) };
+  });
+  say(`index: ${summary(content)}`);
+  for (const line of printUpdate(done)) say(line);
+  for (const failure of done.failures) note(failure);
+  return done.failures.length > 0 ? exitCode.failed : exitCode.done;
+}
+
+function dryRun(): number {
+  const content = checkedContent(settingsInForce(process.env));
+  const lines = printUpdate(planUpdate(content));
+  say(`index: ${summary(content)}`);
+  for (const line of lines) say(`would be: ${line}`);
+  if (lines.length === 0) say("accounts and repositories are in step");
+  return exitCode.done;
+}
+
+function list(json: boolean): number {
+  const { accounts } = publishedIndex();
+  if (json) {
+    const shown = accounts.map(({ name, role, source, keys }) => ({
+      account: name,
+      role,
+      source,
+      keys: keys.map(({ type, fingerprint, comment, line }) => ({ type, fingerprint, comment, line })),
+    }));
+    say(JSON.stringify(shown, null, 2));
+    return exitCode.done;
+  }
+  for (const { name, role, keys } of accounts) {
+    say(`${name} (${role})`);
+    for (const { fingerprint, type, comment } of keys)
+      say(`  ${fingerprint} ${type}${comment ? ` ${printable(comment)}` : ""}`);
+  }
+  if (accounts.length === 0) note("the index holds no accounts");
+  return exitCode.done;
+}
+
+function find(key: string): number {
+  const { accounts } = publishedIndex();
+  for (const fingerprint of fingerprintsIn(key)) {
+    const opened = accounts.filter(({ keys }) => keys.some((key) => key.fingerprint === fingerprint));
+    const names = opened.map(({ name, role }) => `${name} (${role})`);
+    say(`${fingerprint} opens ${names.length > 0 ? names.join(", ") : "no account"}`);
+  }
+  return exitCode.done;
+}
+
+function fingerprintsIn(key: string): string[] {
+  if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(key)) return [key.replace(/=$/, "")];
+  let content: Buffer;
+  try {
+    content = readFileSync(key === "-" ? 0 : key);
+  } catch (error) {
+    throw new OperatorError(
+      `${key} is neither a SHA256 fingerprint nor a file that can be read (${(error as NodeJS.ErrnoException).code})`,
+    );
+  }
+  const { keys, problems } = parseKeyFile(key === "-" ? "standard input" : key, content);
+  if (problems.length > 0) throw new ProblemsFound(problems, exitCode.failed);
+  return keys.map(({ fingerprint }) => fingerprint);
+}
+
+function publishedIndex() {
+  try {
+    return readIndex(indexFile);
+  } catch (error) {
+    throw new OperatorError(
+      `the index ${indexFile} cannot answer: ${(error as Error).message}`,
+      "To build it anew: index rebuild",
+    );
+  }
+}
+
+function printKnownHosts(address: string): number {
+  const copies = mkdtempSync("/tmp/borgserver-");
+  try {
+    const { keys, problems } = readHostKeys(hostKeyFolder, copies);
+    if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
+    if (keys.length === 0)
+      throw new OperatorError(
+        `there is no host key in ${hostKeyFolder} yet`,
+        "The first start of the server makes them.",
+        exitCode.settingProblems,
+      );
+    const lines = knownHosts(address, keys);
+    if (!lines) throw new OperatorError(`"${address}" is not HOST or HOST:PORT`, "", exitCode.usage);
+    for (const line of lines) say(line);
+    return exitCode.done;
+  } finally {
+    rmSync(copies, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,115 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename } from "node:path";
+import type { Problem } from "./problem.ts";
+import { makeKeyPair, publicHalf } from "./ssh-keygen.ts";
+
+/** A host key that sshd can serve. */
+export interface HostKey {
+  /** The private copy that sshd reads. */
+  file: string;
+  /** "type base64". */
+  publicKey: string;
+}
+
+/** Made at the first start; other types that the operator puts there are served too. */
+const types = ["ed25519", "rsa"];
+
+/** Makes the host keys that are missing. What exists is never replaced. */
+export function makeMissingHostKeys(folder: string): Problem[] {
+  const problems: Problem[] = [];
+  for (const type of types) {
+    const file = `${folder}/ssh_host_${type}_key`;
+    if (existsSync(file)) continue;
+    if (existsSync(`${file}.pub`)) {
+      problems.push({
+        where: file,
+        text: "The private half of this host key is missing, the .pub file is there.",
+        hint: "Restore it from a backup; or remove the .pub file too, then a new key is made and clients have to accept it.",
+      });
+      continue;
+    }
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeKeyPair(type, file);
+    } catch (error) {
+      problems.push({
+        where: file,
+        text: `There is no such host key, and none could be made: ${(error as Error).message}.`,
+        hint: "Make the folder writable for the first start, or put a host key there.",
+      });
+    }
+  }
+  return problems;
+}
+
+/**
+ * Copies the host keys of a folder to where only root can read them, and checks each: ssh-keygen must read the
+ * private half, and the .pub file, where there is one, must belong to it.
+ */
+export function readHostKeys(folder: string, copies: string): { keys: HostKey[]; problems: Problem[] } {
+  const keys: HostKey[] = [];
+  const problems: Problem[] = [];
+  rmSync(copies, { recursive: true, force: true });
+  mkdirSync(copies, { recursive: true, mode: 0o700 });
+  for (const source of hostKeyFiles(folder)) {
+    const file = `${copies}/${basename(source)}`;
+    try {
+      copyFileSync(source, file);
+      chmodSync(file, 0o600);
+      const publicKey = publicHalf(file);
+      const stated = existsSync(`${source}.pub`)
+        ? readFileSync(`${source}.pub`, "utf8")
+            .trim()
+            .split(/[ \t]+/)
+            .slice(0, 2)
+            .join(" ")
+        : publicKey;
+      if (publicKey === null)
+        problems.push({
+          where: source,
+          text: "ssh-keygen cannot read this host key; it may be damaged or have a passphrase.",
+          hint: "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.",
+        });
+      else if (stated !== publicKey)
+        problems.push({
+          where: `${source}.pub`,
+          text: "This is not the public half of the private key beside it.",
+          hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
+        });
+      else keys.push({ file, publicKey });
+    } catch (error) {
+      problems.push({
+        where: source,
+        text: `The host key cannot be read (${(error as NodeJS.ErrnoException).code}).`,
+        hint: "Make it a file that root can read.",
+      });
+    }
+  }
+  return { keys, problems };
+}
+
+/**
+ * known_hosts lines (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) that let clients pin this server before they first connect.
+ * @param address HOST or HOST:PORT; an IPv6 address with a port in brackets, [ADDRESS]:PORT
+ * @returns null where the address is none
+ */
+export function knownHosts(address: string, keys: readonly Pick<HostKey, "publicKey">[]): string[] | null {
+  const match =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)|([0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))(?::([0-9]{1,5}))?$/.exec(
+      address,
+    );
+  if (!match) return null;
+  const host = (match[1] ?? match[2] ?? match[3] ?? "").toLowerCase();
+  const port = Number(match[4] ?? 22);
+  if (port < 1 || port > 65535) return null;
+  const pattern = port === 22 ? host : `[${host}]:${port}`;
+  return keys.map(({ publicKey }) => `${pattern} ${publicKey}`);
+}
+
+function hostKeyFiles(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => /^ssh_host_[a-z0-9]+_key$/.test(name))
+    .sort()
+    .map((name) => `${folder}/${name}`);
+}

@@ -1,0 +1,50 @@
+import { statSync } from "node:fs";
+import { applicationId, schemaVersion } from "./index-schema.ts";
+import type { Role } from "./role.ts";
+import { openDatabase } from "./sqlite.ts";
+
+/** What an account may do with a key. */
+export interface Grant {
+  role: Role;
+  type: string;
+  blob: string;
+  extraArguments: string[];
+}
+
+/** Longest wait for a lock. Nothing locks a published index, so a lock is a fault, and a login must not wait for it. */
+const lockTimeout = 500;
+
+/**
+ * The grant for this account and this fingerprint, or null. Throws where the index cannot answer: missing,
+ * damaged, locked, of another schema version.
+ */
+export function lookUpGrant(file: string, account: string, fingerprint: string): Grant | null {
+  const database = openIndex(file, lockTimeout);
+  const row = database
+    .prepare<[string, string], { role: Role; type: string; blob: string; arguments: string }>(
+      `SELECT role, type, blob, (SELECT value FROM setting WHERE name = 'extraArguments') AS arguments
+       FROM grant WHERE account = ? AND fingerprint = ?`,
+    )
+    .get(account, fingerprint);
+  database.close();
+  if (!row) return null;
+  return {
+    role: row.role,
+    type: row.type,
+    blob: row.blob,
+    extraArguments: JSON.parse(row.arguments)[row.role],
+  };
+}
+
+/** Opens a published index for reading, and makes sure that it is one. `timeout` in milliseconds. */
+export function openIndex(file: string, timeout: number): ReturnType<typeof openDatabase> {
+  // SQLite would wait on a FIFO; a published index is a regular file.
+  if (!statSync(file).isFile()) throw new Error("it is not a regular file");
+  const database = openDatabase(file, { readonly: true, timeout });
+  if (database.pragma("application_id", { simple: true }) !== applicationId)
+    throw new Error("it is not a borgserver index");
+  const version = database.pragma("user_version", { simple: true });
+  if (version !== schemaVersion)
+    throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
+  return database;
+}

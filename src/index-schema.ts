@@ -1,0 +1,24 @@
+/** Marks a file as a borgserver index (PRAGMA application_id): "borg" in ASCII. */
+export const applicationId = 0x626f7267;
+
+/** Counted up with every change of the tables; a program reads its own version alone. */
+export const schemaVersion = 1;
+
+/**
+ * `grant` holds what a login asks for, found by one descent of its B-tree. `setting` holds the Settings, one
+ * row a field, as JSON.
+ */
+export const schema = `
+  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
+  CREATE TABLE account (name TEXT PRIMARY KEY, role TEXT NOT NULL, source TEXT NOT NULL) WITHOUT ROWID, STRICT;
+  CREATE TABLE grant (
+    account TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    role TEXT NOT NULL,
+    type TEXT NOT NULL,
+    blob TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    comment TEXT NOT NULL,
+    PRIMARY KEY (account, fingerprint)
+  ) WITHOUT ROWID, STRICT;
+`;

@@ -1,0 +1,69 @@
+import type { Problem } from "./problem.ts";
+import { isRefusal, type PublicKey, parsePublicKey } from "./public-key.ts";
+
+/** A key and the line of its file, counted from 1. */
+export interface KeyAt extends PublicKey {
+  line: number;
+}
+
+/** Longest file that is read: some ten thousand keys. What is larger is not a key file. */
+export const largestFile = 1024 * 1024;
+
+/** Longest line: above the largest RSA key that sshd reads, about 2,800 characters. */
+const longestLine = 8192;
+
+/**
+ * The keys of one file: one a line; blank lines and `#` comments are skipped, lines may end in CR LF.
+ * A key that stands twice counts once. Never repeats text of the file in a problem: it may be a secret.
+ */
+export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; problems: Problem[] } {
+  const whole = wholeFileProblem(content);
+  if (whole) return { keys: [], problems: [{ where, ...whole }] };
+
+  const keys = new Map<string, KeyAt>();
+  const problems: Problem[] = [];
+  for (const [at, text] of content.toString("utf8").split(/\r?\n/).entries()) {
+    const line = at + 1;
+    if (/^[ \t]*(#|$)/.test(text)) continue;
+    if (text.length > longestLine) {
+      problems.push({
+        where,
+        line,
+        text: "The line is too long for a key.",
+        hint: "Put one public key on it.",
+      });
+      continue;
+    }
+    const result = parsePublicKey(text);
+    if (isRefusal(result)) problems.push({ where, line, ...result });
+    else if (!keys.has(result.fingerprint)) keys.set(result.fingerprint, { ...result, line });
+  }
+  if (keys.size === 0 && problems.length === 0)
+    problems.push({
+      where,
+      text: "There is no key in this file.",
+      hint: "Put a public key into it, or remove the file.",
+    });
+  return { keys: [...keys.values()], problems };
+}
+
+function wholeFileProblem(content: Buffer): { text: string; hint: string } | null {
+  if (content.length > largestFile)
+    return {
+      text: `The file is larger than ${largestFile / 1024} KiB.`,
+      hint: "Put public keys into it, one a line, and nothing else.",
+    };
+  if (content.includes("PRIVATE KEY") || content.includes("PuTTY-User-Key-File"))
+    return {
+      text: "The file holds a private key, which must never leave its owner.",
+      hint: "Remove it, make a new key pair on the client, and put the .pub file here.",
+    };
+  if (content.includes(0))
+    return { text: "The file is not plain text (it may be UTF-16).", hint: "Save it as UTF-8." };
+  if (content.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])))
+    return {
+      text: "The file starts with a byte order mark.",
+      hint: "Save it as UTF-8 without a byte order mark.",
+    };
+  return null;
+}

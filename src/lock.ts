@@ -1,0 +1,35 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { OperatorError } from "./report.ts";
+import { openDatabase } from "./sqlite.ts";
+
+/** How long a command waits for another one that changes the server, in milliseconds. */
+const longestWait = 60_000;
+
+/**
+ * Runs an action while no other process runs one under the same lock: two rebuilds at once could otherwise
+ * publish the older view of /sshkeys last. An exclusive SQLite transaction on an empty database: the kernel
+ * drops it with the process, so nothing stale can be left.
+ */
+export function withLock<T>(file: string, action: () => T): T {
+  mkdirSync(dirname(file), { recursive: true });
+  const database = openDatabase(file, { readonly: false, timeout: longestWait });
+  try {
+    begin();
+    return action();
+  } finally {
+    database.close();
+  }
+
+  function begin() {
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+    } catch (error) {
+      if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error;
+      throw new OperatorError(
+        "another command has been changing the server for a minute",
+        "Run this again when it has ended.",
+      );
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto";
+import sshpk from "sshpk";
+
+/** A public key as sshd knows it, in parsed fields. */
+export interface PublicKey {
+  /** The key type, e.g. `ssh-ed25519`. */
+  type: string;
+  /** The key itself (RFC 4253, 6.6), canonical base64. */
+  blob: string;
+  /** `SHA256:` and unpadded base64, as ssh-keygen -l prints it and sshd passes it as %f. */
+  fingerprint: string;
+  /** What stood behind the key; free text, for people alone. */
+  comment: string;
+}
+
+/** Why a line is not a key to accept. */
+export interface Refusal {
+  text: string;
+  hint: string;
+}
+
+/** sshd's own bounds: shorter RSA keys are refused by default (RequiredRSASize is 2048 here), longer ones never read (SSHBUF_MAX_BIGNUM). */
+const rsaBits = { least: 2048, most: 16384 };
+
+const curves: Record<string, { name: string; bytes: number }> = {
+  "ecdsa-sha2-nistp256": { name: "nistp256", bytes: 65 },
+  "ecdsa-sha2-nistp384": { name: "nistp384", bytes: 97 },
+  "ecdsa-sha2-nistp521": { name: "nistp521", bytes: 133 },
+  "sk-ecdsa-sha2-nistp256@openssh.com": { name: "nistp256", bytes: 65 },
+};
+
+const accepted = new Set(["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com", ...Object.keys(curves)]);
+
+const makeOne = "Make a key with: ssh-keygen -t ed25519";
+const copyAgain = "Copy the line from the client's .pub file again.";
+
+/**
+ * Reads one line of a key file: type, base64, comment. Nothing may stand before the type. The line grammar is
+ * strict, the fields of the key are checked one by one (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH's
+ * PROTOCOL.u2f), and sshpk must read the same key out of it, where it knows the type.
+ */
+export function parsePublicKey(line: string): PublicKey | Refusal {
+  if (/[^\P{Cc}\t]/u.test(line)) return { text: "The line has a control character.", hint: copyAgain };
+
+  const fields = /^[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*?))?[ \t]*$/.exec(line);
+  const [type = "", blob = "", comment = ""] = fields?.slice(1) ?? [];
+  const refusal = typeRefusal(type, line);
+  if (refusal) return refusal;
+
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) return { text: "The key is not base64.", hint: copyAgain };
+  const bytes = Buffer.from(blob, "base64");
+  if (bytes.toString("base64") !== blob)
+    return { text: "The base64 of the key is cut short or altered.", hint: copyAgain };
+
+  const wrong = contentRefusal(type, bytes);
+  if (wrong) return wrong;
+
+  const fingerprint = `SHA256:${createHash("sha256").update(bytes).digest("base64").replace(/=+$/, "")}`;
+  if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
+    return { text: "The key is not a valid key of its type.", hint: copyAgain };
+  return { type, blob, fingerprint, comment };
+}
+
+export function isRefusal(result: PublicKey | Refusal): result is Refusal {
+  return "hint" in result;
+}
+
+function typeRefusal(type: string, line: string): Refusal | null {
+  if (accepted.has(type)) return null;
+  if (/-cert-v0[01]@openssh\.com$/.test(type))
+    return {
+      text: "Certificates are not accepted.",
+      hint: "Use the plain public key that the certificate was made from.",
+    };
+  if (type === "ssh-dss")
+    return { text: "DSA keys are not accepted: they are broken, and sshd refuses them.", hint: makeOne };
+  const later = line.split(/[ \t]+/).slice(1);
+  if (later.some((word) => accepted.has(word)))
+    return {
+      text: "There is text before the key; options are not accepted, the folder alone decides what a key may do.",
+      hint: "Remove what stands before the key type.",
+    };
+  return {
+    text: "The line is not an OpenSSH public key.",
+    hint: `One key a line, e.g. "ssh-ed25519 AAAA… name". ${makeOne}`,
+  };
+}
+
+function contentRefusal(type: string, bytes: Buffer): Refusal | null {
+  const damaged = { text: "The key is damaged.", hint: copyAgain };
+  const parts = wireStrings(bytes);
+  if (parts === null || parts[0]?.toString("latin1") !== type) return damaged;
+  const [, first = Buffer.alloc(0), second = Buffer.alloc(0), third = Buffer.alloc(0)] = parts;
+  const isPoint = (point: Buffer, bytes: number) => point.length === bytes && point[0] === 4;
+  const curve = curves[type];
+
+  if (type === "ssh-ed25519") return parts.length === 2 && first.length === 32 ? null : damaged;
+  if (type === "sk-ssh-ed25519@openssh.com")
+    return parts.length === 3 && first.length === 32 && second.length > 0 ? null : damaged;
+  if (curve) {
+    const count = type.startsWith("sk-") ? 4 : 3;
+    const fine =
+      parts.length === count && first.toString("latin1") === curve.name && isPoint(second, curve.bytes);
+    return fine && (count === 3 || third.length > 0) ? null : damaged;
+  }
+
+  if (parts.length !== 3) return damaged;
+  const [exponent, modulus] = [positiveInteger(first), positiveInteger(second)];
+  if (exponent === null || modulus === null) return damaged;
+  const bits = modulus.toString(2).length;
+  if (bits < rsaBits.least)
+    return {
+      text: `RSA keys under ${rsaBits.least} bits are not accepted; this one has ${bits}.`,
+      hint: makeOne,
+    };
+  if (bits > rsaBits.most)
+    return {
+      text: `sshd cannot read RSA keys over ${rsaBits.most} bits; this one has ${bits}.`,
+      hint: makeOne,
+    };
+  if (exponent < 3n || exponent % 2n === 0n || modulus % 2n === 0n) return damaged;
+  return null;
+}
+
+/** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null where they do not end exactly. */
+function wireStrings(bytes: Buffer): Buffer[] | null {
+  const parts: Buffer[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    if (at + 4 > bytes.length) return null;
+    const end = at + 4 + bytes.readUInt32BE(at);
+    if (end > bytes.length) return null;
+    parts.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return parts;
+}
+
+/** An mpint (RFC 4251, 5) that is positive and written in its shortest form, or null. */
+function positiveInteger(bytes: Buffer): bigint | null {
+  const [first, second = 0] = bytes;
+  if (first === undefined || first >= 0x80) return null;
+  if (first === 0 && second < 0x80) return null;
+  return BigInt(`0x${bytes.toString("hex")}`);
+}
+
+function sshpkAgrees(type: string, blob: string, fingerprint: string): boolean {
+  try {
+    const key = sshpk.parseKey(`${type} ${blob}`, "ssh");
+    return (
+      key.toBuffer("rfc4253").toString("base64") === blob &&
+      key.fingerprint("sha256").toString() === fingerprint
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,54 @@
+import { formatProblem, type Problem, printable } from "./problem.ts";
+
+/** Exit codes of the operator's commands. */
+export const exitCode = { done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 } as const;
+
+/** Something an operator's command could not do: what happened, and what to do about it. */
+export class OperatorError extends Error {
+  readonly hint: string;
+  readonly code: number;
+
+  constructor(message: string, hint = "", code: number = exitCode.failed) {
+    super(message);
+    this.hint = hint;
+    this.code = code;
+  }
+}
+
+/** Everything that is wrong with what the operator gave: nothing has been changed. */
+export class ProblemsFound extends Error {
+  readonly problems: readonly Problem[];
+  readonly code: number;
+
+  constructor(problems: readonly Problem[], code: number) {
+    super("problems found");
+    this.problems = problems;
+    this.code = code;
+  }
+}
+
+/** Prints a line for the operator. */
+export function say(line: string): void {
+  console.log(line);
+}
+
+/** Prints a line that does not belong to the result: a warning, a step of the start. */
+export function note(line: string): void {
+  console.error(`borgserver: ${printable(line)}`);
+}
+
+/** Prints why a command failed. @returns its exit code */
+export function reportFailure(error: unknown): number {
+  if (error instanceof ProblemsFound) {
+    for (const problem of error.problems) console.error(formatProblem(problem));
+    const { length } = error.problems;
+    note(`${length === 1 ? "1 problem" : `${length} problems`}; nothing was changed`);
+    return error.code;
+  }
+  if (error instanceof OperatorError) {
+    note(error.hint ? `${error.message}. ${error.hint}` : error.message);
+    return error.code;
+  }
+  note(error instanceof Error ? error.message : String(error));
+  return exitCode.failed;
+}

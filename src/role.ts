@@ -1,0 +1,36 @@
+import { libraryFolder, repositoryFolder } from "./paths.ts";
+
+/** What a key may do. The role is the only thing that decides rights. */
+export type Role = "repo" | "appendonly" | "admin";
+
+/** Of each role: the folder below /sshkeys that gives it, the group of its accounts, the setting with its extra arguments. */
+export const roles: Record<Role, { folder: string; group: string; setting: string }> = {
+  repo: { folder: "repos", group: "borg-repo", setting: "REPO_SERVE_EXTRA_ARGS" },
+  appendonly: {
+    folder: "repos-appendonly",
+    group: "borg-appendonly",
+    setting: "APPENDONLY_SERVE_EXTRA_ARGS",
+  },
+  admin: { folder: "admins", group: "borg-admin", setting: "ADMIN_SERVE_EXTRA_ARGS" },
+};
+
+export const roleNames = Object.keys(roles) as Role[];
+
+/** The directory that sessions of this account may reach; it is the account's home too. */
+export function accountDirectory(role: Role, account: string): string {
+  return role === "admin" ? repositoryFolder : `${repositoryFolder}/${account}`;
+}
+
+/**
+ * The words sshd runs for a login, whatever the client asked for: the session script, the directory it may
+ * reach, and the borg serve that it turns into (borg-serve(1)). `extraArguments` come from the settings.
+ */
+export function forcedCommand(role: Role, account: string, extraArguments: readonly string[]): string[] {
+  const directory = accountDirectory(role, account);
+  const restriction: Record<Role, string[]> = {
+    repo: ["--restrict-to-repository", directory],
+    appendonly: ["--restrict-to-repository", directory, "--append-only"],
+    admin: ["--restrict-to-path", directory],
+  };
+  return [`${libraryFolder}/session`, directory, "borg", "serve", ...restriction[role], ...extraArguments];
+}

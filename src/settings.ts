@@ -1,0 +1,123 @@
+import { parseKeyFile } from "./key-file.ts";
+import type { Account } from "./key-folder.ts";
+import { plainWord } from "./key-line.ts";
+import type { Problem } from "./problem.ts";
+import { type Role, roleNames, roles } from "./role.ts";
+
+/** What the operator set in the environment, validated. Stored in the index: nothing at a login sees the environment. */
+export interface Settings {
+  /** Numeric owner of everything under /repos, and of every account. */
+  uid: number;
+  gid: number;
+  /** The text of BORG_SSHKEYS, or empty. */
+  borgKeys: string;
+  /** Appended to borg serve, by role. */
+  extraArguments: Record<Role, string[]>;
+  sandbox: "auto" | "off";
+  /** sshd_config(5), LogLevel. */
+  logLevel: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const logLevels = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
+const largestId = 2 ** 32 - 2; // (uid_t) -1 means "no change" to chown(2)
+
+/** Reads the settings. `reservedIds` are numeric ids, with their owner's name, that must not own repositories. */
+export function readSettings(
+  environment: Environment,
+  reservedIds: { uids: ReadonlyMap<number, string>; gids: ReadonlyMap<number, string> },
+): { settings: Settings; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const value = (name: string) => environment[name] ?? "";
+
+  const readId = (name: string, reserved: ReadonlyMap<number, string>) => {
+    const text = value(name) || "1000";
+    const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    const hint = `Set ${name} to the numeric id that owns the repositories, e.g. 1000.`;
+    if (!(id <= largestId)) problems.push({ where: name, text: `"${text}" is not a numeric id.`, hint });
+    else if (id === 0)
+      problems.push({ where: name, text: "The repositories must not belong to root (0).", hint });
+    else if (reserved.has(id))
+      problems.push({
+        where: name,
+        text: `${id} is the id of ${reserved.get(id)}, which the server relies on.`,
+        hint,
+      });
+    return id;
+  };
+
+  const oneOf = (name: string, allowed: readonly string[], fallback: string) => {
+    const text = value(name) || fallback;
+    if (!allowed.includes(text))
+      problems.push({
+        where: name,
+        text: `"${text}" is not a value it can have.`,
+        hint: `Use one of ${allowed.join(", ")}.`,
+      });
+    return text;
+  };
+
+  const readExtraArguments = (role: Role) => {
+    const name = roles[role].setting;
+    const words = value(name).split(/\s+/).filter(Boolean);
+    for (const word of words) {
+      const wrong = extraArgumentProblem(word);
+      if (wrong) problems.push({ where: name, ...wrong });
+    }
+    return words;
+  };
+
+  const sandbox = oneOf("BORG_SANDBOX", ["auto", "require", "off"], "auto");
+  if (sandbox === "require")
+    problems.push({
+      where: "BORG_SANDBOX",
+      text: "This version cannot confine sessions.",
+      hint: "Use auto or off.",
+    });
+
+  const settings: Settings = {
+    uid: readId("PUID", reservedIds.uids),
+    gid: readId("PGID", reservedIds.gids),
+    borgKeys: value("BORG_SSHKEYS"),
+    extraArguments: Object.fromEntries(roleNames.map((role) => [role, readExtraArguments(role)])) as Record<
+      Role,
+      string[]
+    >,
+    sandbox: sandbox === "off" ? "off" : "auto",
+    logLevel: oneOf("SSH_LOG_LEVEL", logLevels, "INFO"),
+  };
+  problems.push(...borgAccount(settings).problems);
+  return { settings, problems };
+}
+
+/** The account `borg`, an admin, whose keys stand in BORG_SSHKEYS; null where that is not set. */
+export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
+  account: Account | null;
+  problems: Problem[];
+} {
+  if (borgKeys.trim() === "") return { account: null, problems: [] };
+  const source = "BORG_SSHKEYS";
+  const { keys, problems } = parseKeyFile(source, Buffer.from(borgKeys.replaceAll(",", "\n")));
+  return { account: { name: "borg", role: "admin", source, keys }, problems };
+}
+
+/**
+ * Why a word may not be appended to borg serve. What the role restricts must stay restricted, and borg takes
+ * any unambiguous beginning of an option's name (argparse), so every beginning of those is refused.
+ */
+function extraArgumentProblem(word: string): { text: string; hint: string } | null {
+  const hint = "Remove it.";
+  if (!plainWord.test(word))
+    return {
+      text: `"${word}" has a character that arguments may not have.`,
+      hint: "Use letters, digits and @ % + = : , . / _ - only.",
+    };
+  const option = word.split("=")[0] ?? "";
+  const isBeginningOf = (name: string) => option.length > 2 && name.startsWith(option);
+  if (isBeginningOf("--restrict-to-path") || isBeginningOf("--restrict-to-repository"))
+    return { text: `${word}: what a session can reach is decided by the key's folder alone.`, hint };
+  if (isBeginningOf("--help") || /^-[a-z]*h/.test(option))
+    return { text: `${word} would print help instead of serving.`, hint };
+  return null;
+}
