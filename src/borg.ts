@@ -75,8 +75,14 @@ function runAsOwner(words: readonly string[], { uid, gid }: Owner): number {
   const [program = "borg", ...rest] = [...dropRoot, "borg", ...words];
   const { status, signal, error } = spawnSync(program, rest, {
     stdio: "inherit",
-    // The host id is the sessions' (session): borg takes over a dead process's lock only under the same one.
-    env: { ...process.env, HOME: borgHome, BORG_HOST_ID: hostname() },
+    env: {
+      // borg asks before it opens a repository that it does not know; these are all the server's own.
+      BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+      ...process.env,
+      HOME: borgHome,
+      // As in sessions (scripts/session): borg clears a dead process's lock only under the same host id.
+      BORG_HOST_ID: hostname(),
+    },
   });
   if (error) throw error;
   return signal ? 128 : (status ?? 1);

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { finished, Machine } from "./machine.ts";
+
+let machine: Machine;
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  for (const name of ["steady", "old", "new", "second"]) await machine.makeKey(name);
+  await machine.ok(
+    "cp /client/steady.pub /sshkeys/repos/steady && cp /client/old.pub /sshkeys/repos/leaving",
+  );
+  expect(await machine.startServer()).toBeNull();
+  await machine.pinHostKeys();
+});
+afterAll(() => machine?.stop());
+
+const mayLogIn = async (key: string, account: string) =>
+  (await machine.ssh(key, `${account}@127.0.0.1 borg serve`)).code === 0;
+
+test("keys come, change and go without a restart, while a long backup runs through it all", async () => {
+  const server = await machine.ok("pgrep -x -o sshd");
+  expect(await machine.borg("steady", "init -e none ssh://steady@127.0.0.1/repos/steady")).toMatchObject({
+    code: 0,
+  });
+  await machine.ok("mkfifo /client/more");
+  const long = machine.spawn(
+    "{ head -c 5000000 /dev/urandom; cat /client/more; } | tee /client/sent | borg create ssh://steady@127.0.0.1/repos/steady::long -",
+    { env: machine.client("steady") },
+  );
+  const longEnded = finished(long);
+  await machine.ok("until [ -e /repos/steady/lock.exclusive ]; do sleep 0.1; done");
+
+  // A new file.
+  await machine.ok("cp /client/new.pub /sshkeys/repos/arriving");
+  expect(await mayLogIn("new", "arriving")).toBe(false);
+  expect(await machine.ok("update-borgusers")).toContain(
+    "account arriving: added\n/repos/arriving: created\n",
+  );
+  expect(await mayLogIn("new", "arriving")).toBe(true);
+
+  // A changed file.
+  await machine.ok("cp /client/second.pub /sshkeys/repos/arriving && index rebuild");
+  expect(await mayLogIn("new", "arriving")).toBe(false);
+  expect(await mayLogIn("second", "arriving")).toBe(true);
+
+  // A removed file, with either command.
+  expect(await mayLogIn("old", "leaving")).toBe(true);
+  await machine.ok("rm /sshkeys/repos/leaving && index rebuild");
+  expect(await mayLogIn("old", "leaving")).toBe(false);
+  await machine.ok("rm /sshkeys/repos/arriving");
+  expect(await machine.ok("update-borgusers")).toContain("account arriving: removed (its repository stays)");
+  expect(await mayLogIn("second", "arriving")).toBe(false);
+  expect(
+    await machine.ok("getent passwd arriving leaving || echo gone; ls -d /repos/arriving /repos/leaving"),
+  ).toBe("gone\n/repos/arriving\n/repos/leaving\n");
+
+  // An account moves to another role.
+  await machine.ok("mv /sshkeys/repos/steady /sshkeys/admins/steady");
+  expect(await machine.ok("update-borgusers")).toContain("account steady: changed\n");
+  await machine.ok("mv /sshkeys/admins/steady /sshkeys/repos/steady && update-borgusers");
+
+  await machine.ok("echo the end >/client/more");
+  expect(await longEnded).toMatchObject({ code: 0 });
+  await machine.ok(
+    "cd /client && borg extract --stdout ssh://steady@127.0.0.1/repos/steady::long | cmp - /client/sent",
+    {
+      env: machine.client("steady"),
+    },
+  );
+  expect(await machine.ok("pgrep -x -o sshd")).toBe(server);
+});
+
+test("a removed account's session runs on to its end", async () => {
+  await machine.ok("cp /client/old.pub /sshkeys/repos/leaving && update-borgusers");
+  expect(await machine.borg("old", "init -e none ssh://leaving@127.0.0.1/repos/leaving")).toMatchObject({
+    code: 0,
+  });
+  await machine.ok("rm -f /client/more && mkfifo /client/more");
+  const long = finished(
+    machine.spawn(
+      "{ head -c 3000000 /dev/urandom; cat /client/more; } | borg create ssh://leaving@127.0.0.1/repos/leaving::long -",
+      {
+        env: machine.client("old"),
+      },
+    ),
+  );
+  await machine.ok("until [ -e /repos/leaving/lock.exclusive ]; do sleep 0.1; done");
+  await machine.ok("rm /sshkeys/repos/leaving && update-borgusers");
+  await machine.ok("echo the end >/client/more");
+  expect(await long).toMatchObject({ code: 0 });
+});

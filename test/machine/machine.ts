@@ -1,0 +1,195 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+const root = dirname(dirname(import.meta.dirname));
+
+export interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Options {
+  env?: Record<string, string>;
+  input?: string;
+}
+
+/** A throwaway machine (scripts/machine) with borgserver installed. */
+export class Machine {
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+  readonly #pidFile: string;
+  /** What the running server has printed since it was started. */
+  log = "";
+  #server: ChildProcess | null = null;
+
+  private constructor(hostname: string) {
+    this.#folder = mkdtempSync(join(tmpdir(), "machine-"));
+    this.#pidFile = join(this.#folder, "pid");
+    this.#process = spawn(
+      join(root, "scripts/machine"),
+      [
+        "--net",
+        "--hostname",
+        hostname,
+        "--pid-file",
+        this.#pidFile,
+        "sh",
+        "-c",
+        `${root}/scripts/install && echo ready && exec sleep infinity`,
+      ],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+  }
+
+  static async start(hostname = "backup"): Promise<Machine> {
+    const machine = new Machine(hostname);
+    await new Promise<void>((resolve, reject) => {
+      let printed = "";
+      const read = (chunk: Buffer) => {
+        printed += chunk;
+        if (printed.includes("ready")) resolve();
+      };
+      machine.#process.stdout!.on("data", read);
+      machine.#process.stderr!.on("data", read);
+      machine.#process.on("exit", () => reject(new Error(`the machine did not start: ${printed}`)));
+    });
+    await machine.ok(`mkdir -p /client /sshkeys/repos /sshkeys/repos-appendonly /sshkeys/admins`);
+    return machine;
+  }
+
+  /** Ends everything that runs in the machine, and the machine. */
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.on("exit", resolve));
+    this.#process.kill("SIGKILL"); // unshare --kill-child takes the rest along
+    await ended;
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  /** Starts a shell command, without waiting for it. */
+  spawn(command: string, { env = {} }: Pick<Options, "env"> = {}): ChildProcess {
+    const clean = {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      HOME: "/client",
+      ...env,
+    };
+    const words = [
+      "--enter",
+      this.#pidFile,
+      "env",
+      "-i",
+      ...Object.entries(clean).map(([name, value]) => `${name}=${value}`),
+    ];
+    return spawn(join(root, "scripts/machine"), [...words, "sh", "-c", command], { stdio: "pipe" });
+  }
+
+  /** Runs a shell command as root and waits for it. */
+  async run(command: string, options: Options = {}): Promise<Result> {
+    const child = this.spawn(command, options);
+    child.stdin!.on("error", () => {}); // a command may end without reading
+    child.stdin!.end(options.input ?? "");
+    return finished(child);
+  }
+
+  /** Runs a shell command that has to succeed. @returns what it printed */
+  async ok(command: string, options: Options = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.run(command, options);
+    if (code !== 0) throw new Error(`exit ${code} from: ${command}\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  async write(path: string, content: string): Promise<void> {
+    await this.ok(`mkdir -p "$(dirname '${path}')" && cat > '${path}'`, { input: content });
+  }
+
+  /** Starts the server as the container does. Resolves when it listens, or with its exit where it does not start. */
+  async startServer(env: Record<string, string> = {}): Promise<Result | null> {
+    this.log = "";
+    const server = this.spawn("exec /usr/local/lib/borgserver/entrypoint sshd", { env });
+    server.stderr!.on("data", (chunk) => {
+      this.log += chunk;
+    });
+    const exit = finished(server).then((result) => ({ ...result, stderr: this.log }));
+    const ended = exit.then((result) => result);
+    while (!this.log.includes("Server listening")) {
+      const first = await Promise.race([ended, pause(20, null)]);
+      if (first) return first;
+    }
+    this.#server = server;
+    return null;
+  }
+
+  async stopServer(): Promise<void> {
+    if (!this.#server) return;
+    const exit = finished(this.#server);
+    await this.ok("pkill -x -o sshd; sleep 0.2; pkill -x sshd || true");
+    await exit;
+    this.#server = null;
+  }
+
+  /** Waits until the server's log matches; it runs behind what a client sees. */
+  async logged(pattern: RegExp): Promise<void> {
+    for (let tries = 0; tries < 500; tries++) {
+      if (pattern.test(this.log)) return;
+      await pause(20);
+    }
+    throw new Error(`the log does not match ${pattern}:\n${this.log}`);
+  }
+
+  /** Makes a client key pair. @returns its public line */
+  async makeKey(name: string, type = "ed25519"): Promise<string> {
+    await this.ok(`ssh-keygen -q -t ${type} -N '' -C ${name} -f /client/${name}`);
+    return await this.ok(`cat /client/${name}.pub`);
+  }
+
+  /** The environment of a borg client that uses this key, with the host keys pinned. */
+  client(key: string): Record<string, string> {
+    return {
+      BORG_RSH: `ssh ${sshOptions(key)}`,
+      BORG_BASE_DIR: `/client/borg-${key}`,
+      BORG_PASSPHRASE: "secret",
+      BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+      BORG_RELOCATED_REPO_ACCESS_IS_OK: "yes",
+      BORG_DELETE_I_KNOW_WHAT_I_AM_DOING: "YES",
+      BORG_CHECK_I_KNOW_WHAT_I_AM_DOING: "YES",
+    };
+  }
+
+  borg(key: string, command: string, input?: string): Promise<Result> {
+    return this.run(`cd /client && borg ${command}`, {
+      env: this.client(key),
+      ...(input !== undefined && { input }),
+    });
+  }
+
+  /** Runs ssh as a client with this key. */
+  ssh(key: string, words: string): Promise<Result> {
+    return this.run(`ssh ${sshOptions(key)} ${words}`);
+  }
+
+  /** Pins the host keys, as an operator hands them out. */
+  async pinHostKeys(): Promise<void> {
+    await this.ok("borgserver known-hosts 127.0.0.1 >/client/known_hosts");
+  }
+}
+
+function sshOptions(key: string): string {
+  return `-i /client/${key} -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes`;
+}
+
+export function finished(child: ChildProcess): Promise<Result> {
+  return new Promise((resolve) => {
+    let stdout = "";
+    let stderr = "";
+    child.stdout!.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr!.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}

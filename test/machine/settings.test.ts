@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Machine } from "./machine.ts";
+
+let machine: Machine;
+
+beforeEach(async () => {
+  machine = await Machine.start();
+});
+afterEach(() => machine?.stop());
+
+const at = (account: string, path = `/repos/${account}`) => `ssh://${account}@127.0.0.1${path}`;
+const owners = () => machine.ok("find /repos -printf '%U:%G\\n' | sort -u");
+
+test("BORG_SSHKEYS alone serves one person, without a key folder", async () => {
+  await machine.ok("rm -r /sshkeys");
+  const keys = [await machine.makeKey("laptop"), await machine.makeKey("desk")].map((key) => key.trim());
+  expect(await machine.startServer({ BORG_SSHKEYS: keys.join(", ") })).toBeNull();
+  expect(machine.log).toContain("serving 1 account (1 admin), 2 keys");
+  await machine.pinHostKeys();
+  expect(await machine.borg("laptop", `init -e none ${at("borg", "/repos/photos")}`)).toMatchObject({
+    code: 0,
+  });
+  expect(
+    await machine.borg("desk", "create ssh://borg@127.0.0.1/./photos::a /client/desk.pub"),
+  ).toMatchObject({ code: 0 });
+  expect(await owners()).toBe("1000:1000\n");
+
+  // A shell that lost the container's environment must not lose the account.
+  await machine.ok("index rebuild && update-borgusers");
+  expect(await machine.borg("desk", `list ${at("borg", "/repos/photos")}`)).toMatchObject({ code: 0 });
+});
+
+test("PUID and PGID own what is on disk; a change between two starts re-owns it once", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
+  await machine.pinHostKeys();
+  expect(await machine.borg("web", `init -e none ${at("web")}`)).toMatchObject({ code: 0 });
+  expect(await machine.borg("boss", `init -e none ${at("boss", "/repos/new")}`)).toMatchObject({ code: 0 });
+  expect(await owners()).toBe("3001:3002\n");
+  expect(await machine.ok("id -u web; id -gn web; id -u borg")).toBe("3001\nborg-repo\n3001\n");
+  await machine.stopServer();
+
+  expect(await machine.startServer({ PUID: "4001", PGID: "4002" })).toBeNull();
+  expect(await machine.ok("find /repos/web -printf '%U:%G\\n' | sort -u")).toBe("4001:4002\n");
+  expect(await machine.borg("web", `create ${at("web")}::a /client/web.pub`)).toMatchObject({ code: 0 });
+  await machine.stopServer();
+
+  // Once: what lies deeper is not looked at again while the top directory has its owner.
+  await machine.ok("chown 5001 /repos/web/README");
+  expect(await machine.startServer({ PUID: "4001", PGID: "4002" })).toBeNull();
+  expect(await machine.ok("stat -c %u /repos/web/README")).toBe("5001\n");
+});
+
+test("extra arguments reach the role they are for", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  const settings = {
+    REPO_SERVE_EXTRA_ARGS: "--storage-quota 10M --lock-wait=5",
+    APPENDONLY_SERVE_EXTRA_ARGS: "--critical",
+  };
+  expect(await machine.startServer(settings)).toBeNull();
+  await machine.pinHostKeys();
+  await machine.ok("head -c 15000000 /dev/urandom >/client/large");
+
+  expect(await machine.borg("boss", `init -e none ${at("boss", "/repos/web")}`)).toMatchObject({ code: 0 });
+  const refused = await machine.borg("web", `create ${at("web")}::a large`);
+  expect(refused.stderr).toContain("storage quota");
+  expect(refused.code).toBeGreaterThan(0);
+  expect(await machine.borg("boss", `create ${at("boss", "/repos/web")}::a large`)).toMatchObject({
+    code: 0,
+  });
+});
+
+describe("a setting that is wrong stops the start with exit 4", () => {
+  test("and all of them are named at once", async () => {
+    const refusal = await machine.startServer({
+      PUID: "0",
+      PGID: "admin",
+      BORG_SANDBOX: "maybe",
+      SSH_LOG_LEVEL: "LOUD",
+      BORG_SSHKEYS: "ssh-ed25519 AAAA",
+      REPO_SERVE_EXTRA_ARGS: "--restrict-to-path / --help",
+      APPENDONLY_SERVE_EXTRA_ARGS: "--restrict-to-r=/ -vh --h",
+      ADMIN_SERVE_EXTRA_ARGS: '--umask "077"; $(id)',
+    });
+    expect(refusal?.code).toBe(4);
+    const lines = refusal!.stderr.trim().split("\n");
+    expect(lines.map((line) => line.split(":")[0])).toEqual([
+      "BORG_SANDBOX",
+      "PUID",
+      "PGID",
+      "REPO_SERVE_EXTRA_ARGS",
+      "REPO_SERVE_EXTRA_ARGS",
+      "APPENDONLY_SERVE_EXTRA_ARGS",
+      "APPENDONLY_SERVE_EXTRA_ARGS",
+      "APPENDONLY_SERVE_EXTRA_ARGS",
+      "ADMIN_SERVE_EXTRA_ARGS",
+      "ADMIN_SERVE_EXTRA_ARGS",
+      "SSH_LOG_LEVEL",
+      "BORG_SSHKEYS",
+      "borgserver",
+    ]);
+    expect(lines.at(-1)).toBe("borgserver: 12 problems; nothing was changed");
+    expect(await machine.ok("ls /var/lib/borgserver")).toBe("");
+  });
+
+  test.each([
+    [
+      "an argument that borg serve does not know",
+      { REPO_SERVE_EXTRA_ARGS: "--fast" },
+      "REPO_SERVE_EXTRA_ARGS: borg serve does not accept it: borg: error: unrecognized arguments: --fast",
+    ],
+    [
+      "a value that borg serve does not take",
+      { ADMIN_SERVE_EXTRA_ARGS: "--storage-quota 1M" },
+      "quota is too small",
+    ],
+    ["an id of sshd", { PUID: "SSHD" }, "is the id of sshd, which the server relies on"],
+    ["an id of the login program", { PUID: "BORGKEYS" }, "is the id of borgkeys, which the server relies on"],
+    ["an id out of range", { PGID: "4294967295" }, 'PGID: "4294967295" is not a numeric id'],
+    [
+      "confinement that this version lacks",
+      { BORG_SANDBOX: "require" },
+      "BORG_SANDBOX: This version cannot confine sessions",
+    ],
+  ])("%s", async (_, settings, message) => {
+    const ids = Object.fromEntries(
+      (await machine.ok("id -u sshd; id -u borgkeys"))
+        .split("\n")
+        .map((id, at) => [["SSHD", "BORGKEYS"][at], id]),
+    );
+    const env = Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [name, ids[value] ?? value]),
+    );
+    const refusal = await machine.startServer(env);
+    expect(refusal?.code).toBe(4);
+    expect(refusal?.stderr).toContain(message);
+  });
+});
+
+test("a running server keeps the settings of its start; a wrong one in a command's environment is refused", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
+  await machine.ok("update-borgusers", { env: { PUID: "7777" } });
+  expect(await machine.ok("id -u web; stat -c %u:%g /repos/web")).toBe("3001\n3001:3002\n");
+  expect(await machine.run("index rebuild", { env: { PUID: "zero" } })).toMatchObject({
+    code: 4,
+    stdout: "",
+  });
+});
