@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { finished, Machine } from "./machine.ts";
+
+let machine: Machine;
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  await machine.makeKey("web");
+});
+afterAll(() => machine?.stop());
+
+const accountFiles = () => machine.ok("cat /etc/passwd; echo; cat /etc/shadow");
+
+test("lines that are not ours stay byte for byte, with the files' owner and mode", async () => {
+  // Odd but legal: a Latin-1 comment, NIS entries, another program's account with our shared id.
+  await machine.ok(
+    `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow`,
+  );
+  const modes = () => machine.ok("stat -c '%U %G %a' /etc/passwd /etc/shadow");
+  const before = await modes();
+  await machine.ok("update-borgusers");
+  await machine.ok(
+    "grep -v ^borg: /etc/passwd >/client/foreign; grep -v ^borg: /etc/shadow >/client/foreign-shadow",
+  );
+
+  await machine.ok("for n in a b c; do cp /client/web.pub /sshkeys/repos/$n; done; update-borgusers");
+  await machine.ok("rm /sshkeys/repos/b; cp /client/web.pub /sshkeys/repos/d; update-borgusers");
+  await machine.ok(
+    "grep -Ev '^(a|c|d|borg):' /etc/passwd | cmp - /client/foreign && grep -Ev '^(a|c|d|borg):' /etc/shadow | cmp - /client/foreign-shadow",
+  );
+  expect(await machine.ok("grep -a ':borgserver:' /etc/passwd | cut -d: -f1,3,6,7")).toBe(
+    "borg:1000:/repos:/bin/sh\na:1000:/repos/a:/bin/sh\nc:1000:/repos/c:/bin/sh\nd:1000:/repos/d:/bin/sh\n",
+  );
+  expect(await machine.ok("grep -E '^(a|c|d):' /etc/shadow")).toBe("a:*:::::::\nc:*:::::::\nd:*:::::::\n");
+
+  await machine.ok("rm /sshkeys/repos/*; update-borgusers");
+  await machine.ok(
+    "grep -v ^borg: /etc/passwd | cmp - /client/foreign && grep -v ^borg: /etc/shadow | cmp - /client/foreign-shadow",
+  );
+  expect(await modes()).toBe(before);
+});
+
+test("--dry-run prints the plan and changes nothing", async () => {
+  await machine.ok("cp /client/web.pub /sshkeys/repos/web; cp /client/web.pub /sshkeys/admins/boss");
+  const state = async () =>
+    (await accountFiles()) + (await machine.ok("ls -la --time-style=full-iso /repos /var/lib/borgserver"));
+  const before = await state();
+  expect(await machine.ok("update-borgusers --dry-run")).toBe(
+    "index: 2 accounts (1 repo, 1 admin), 2 keys\n" +
+      "would be: account web: added\nwould be: account boss: added\nwould be: /repos/web: created\n",
+  );
+  expect(await state()).toBe(before);
+  await machine.ok("update-borgusers");
+  expect(await machine.ok("update-borgusers --dry-run")).toBe(
+    "index: 2 accounts (1 repo, 1 admin), 2 keys\naccounts and repositories are in step\n",
+  );
+});
+
+test("a second run changes nothing, not even the files' times", async () => {
+  const times = () => machine.ok("stat -c '%i %y' /etc/passwd /etc/shadow /repos /repos/web");
+  const before = await times();
+  expect(await machine.ok("update-borgusers")).toBe("index: 2 accounts (1 repo, 1 admin), 2 keys\n");
+  expect(await times()).toBe(before);
+});
+
+test("it waits for the lock that useradd and its kin take, and removes one whose process is gone", async () => {
+  await machine.ok("cp /client/web.pub /sshkeys/repos/late");
+  const holder = machine.spawn("echo $$ >/etc/passwd.lock; echo held; sleep 2; rm /etc/passwd.lock");
+  const released = finished(holder);
+  await new Promise((resolve) => holder.stdout!.once("data", resolve));
+  const update = machine.run("update-borgusers; [ ! -e /etc/passwd.lock ] && echo after");
+  expect((await update).stdout).toContain("account late: added");
+  expect((await update).stdout).toContain("after");
+  await released;
+
+  await machine.ok("sleep 0 & echo $! >/etc/shadow.lock; wait; rm /sshkeys/repos/late");
+  expect(await machine.ok("update-borgusers")).toContain("account late: removed");
+  expect(
+    await machine.ok("ls /etc/*.lock /etc/*.borgserver /etc/passwd.[0-9]* 2>/dev/null || true"),
+  ).not.toMatch(/passwd|shadow/);
+});
+
+test("two updates at once leave one consistent state", async () => {
+  await machine.ok("for n in $(seq 200); do cp /client/web.pub /sshkeys/repos/many-$n; done");
+  const runs = await Promise.all(
+    ["update-borgusers", "update-borgusers", "index rebuild", "update-borgusers"].map((c) => machine.run(c)),
+  );
+  expect(runs.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+  expect(
+    await machine.ok("grep -c ^many- /etc/passwd; grep -c ^many- /etc/shadow; ls -d /repos/many-* | wc -l"),
+  ).toBe("200\n200\n200\n");
+  await machine.ok("rm /sshkeys/repos/many-*; update-borgusers; [ $(grep -c ^many- /etc/passwd) = 0 ]");
+});
+
+test("a directory that cannot be had is named, and the others are made", async () => {
+  await machine.ok(
+    "touch /repos/blocked; cp /client/web.pub /sshkeys/repos/blocked; cp /client/web.pub /sshkeys/repos/free",
+  );
+  const { code, stdout, stderr } = await machine.run("update-borgusers");
+  expect(code).toBe(1);
+  expect(stdout).toContain("/repos/free: created");
+  expect(stderr).toBe("borgserver: /repos/blocked is no directory: move it away\n");
+  await machine.ok("rm /repos/blocked /sshkeys/repos/blocked /sshkeys/repos/free; update-borgusers");
+});
+
+test("ten thousand accounts come and go", async () => {
+  await machine.ok(
+    "cd /sshkeys/repos; for n in $(seq 10000); do cp /client/web.pub host-$n.example.org; done",
+    {},
+  );
+  const output = await machine.ok("update-borgusers");
+  expect(output).toContain("index: 10002 accounts (10001 repo, 1 admin), 10002 keys\n");
+  expect(
+    await machine.ok("id -gn host-9999.example.org; stat -c '%u:%g %a' /repos/host-9999.example.org"),
+  ).toBe("borg-repo\n1000:1000 2700\n");
+  await machine.ok(
+    "rm -r /sshkeys/repos && mkdir /sshkeys/repos && cp /client/web.pub /sshkeys/repos/web && update-borgusers",
+  );
+  expect(await machine.ok("grep -c borgserver: /etc/passwd")).toBe("3\n");
+});

@@ -1,0 +1,109 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Machine } from "./machine.ts";
+
+let machine: Machine;
+
+beforeEach(async () => {
+  machine = await Machine.start();
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+});
+afterEach(() => machine?.stop());
+
+const folder = "/sshkeys/host";
+
+test("host keys are made at the first start, survive the second, and can be pinned before a client connects", async () => {
+  expect(await machine.startServer()).toBeNull();
+  const first = await machine.ok(`cd ${folder} && ls -l --time-style=full-iso && sha256sum *`);
+  expect(await machine.ok(`ls ${folder}`)).toBe(
+    "ssh_host_ed25519_key\nssh_host_ed25519_key.pub\nssh_host_rsa_key\nssh_host_rsa_key.pub\n",
+  );
+  for (const line of (
+    await machine.ok(
+      `ssh-keygen -lf ${folder}/ssh_host_ed25519_key; ssh-keygen -lf ${folder}/ssh_host_rsa_key`,
+    )
+  )
+    .trim()
+    .split("\n"))
+    expect(machine.log).toContain(`host key ${line.split(" ")[1]}`);
+  await machine.pinHostKeys();
+  expect(await machine.ssh("web", "web@127.0.0.1 borg serve")).toMatchObject({ code: 0 });
+  await machine.stopServer();
+  expect(await machine.startServer()).toBeNull();
+  expect(await machine.ok(`cd ${folder} && ls -l --time-style=full-iso && sha256sum *`)).toBe(first);
+  expect(await machine.ssh("web", "web@127.0.0.1 borg serve")).toMatchObject({ code: 0 });
+});
+
+test("known-hosts writes what ssh looks up", async () => {
+  expect(await machine.run("borgserver known-hosts backup")).toMatchObject({ code: 4, stdout: "" });
+  expect(await machine.startServer()).toBeNull();
+  const scanned = async (port: string) =>
+    (await machine.ok(`ssh-keyscan -t ed25519,rsa -p ${port} 127.0.0.1 2>/dev/null`))
+      .trim()
+      .split("\n")
+      .sort();
+  expect((await machine.ok("borgserver known-hosts 127.0.0.1")).trim().split("\n").sort()).toEqual(
+    await scanned("22"),
+  );
+  expect(await machine.ok("borgserver known-hosts Backup.Example.org:2222")).toMatch(
+    /^\[backup\.example\.org\]:2222 ssh-ed25519 \S+\n\[backup/,
+  );
+  expect(await machine.ok("borgserver known-hosts '[::1]:2222'")).toMatch(/^\[::1\]:2222 ssh-ed25519 /);
+  for (const bad of ["'a b'", "host:0", "host:99999", "host:port", "'*'", "''"])
+    expect(await machine.run(`borgserver known-hosts ${bad}`)).toMatchObject({ code: 2, stdout: "" });
+});
+
+test.each([
+  [
+    "a private key that ssh-keygen cannot read",
+    `sed -i 5d ${folder}/ssh_host_rsa_key`,
+    "cannot read this host key",
+  ],
+  ["an empty private key", `: >${folder}/ssh_host_ed25519_key`, "cannot read this host key"],
+  [
+    "a private key with a passphrase",
+    `ssh-keygen -q -p -N secret -f ${folder}/ssh_host_rsa_key`,
+    "cannot read this host key",
+  ],
+  [
+    "a public half that does not match",
+    `cp /client/web.pub ${folder}/ssh_host_ed25519_key.pub`,
+    "not the public half",
+  ],
+  ["a public half alone", `rm ${folder}/ssh_host_rsa_key`, "private half of this host key is missing"],
+])("%s stops the start, and nothing is replaced", async (_, damage, message) => {
+  expect(await machine.startServer()).toBeNull();
+  await machine.stopServer();
+  await machine.ok(damage);
+  const before = await machine.ok(`cd ${folder} && sha256sum *`);
+  const refusal = await machine.startServer();
+  expect(refusal?.code).toBe(4);
+  expect(refusal?.stderr).toContain(message);
+  expect(refusal?.stderr).toContain("nothing was changed");
+  expect(await machine.ok(`cd ${folder} && sha256sum *`)).toBe(before);
+});
+
+test("loose modes, a missing public half and a read-only mount do not stop the start", async () => {
+  expect(await machine.startServer()).toBeNull();
+  await machine.stopServer();
+  await machine.pinHostKeys();
+  await machine.ok(
+    `rm ${folder}/*.pub; chmod 644 ${folder}/*; chown 1000 ${folder}/*; mount --bind /sshkeys /sshkeys; mount -o remount,ro,bind /sshkeys`,
+  );
+  expect(await machine.startServer()).toBeNull();
+  expect(await machine.ssh("web", "web@127.0.0.1 borg serve")).toMatchObject({ code: 0 });
+  expect(await machine.run("borgserver known-hosts 127.0.0.1")).toMatchObject({ code: 0 });
+});
+
+test("a host key of another type that the operator brought is served too", async () => {
+  await machine.ok(`mkdir -p ${folder} && ssh-keygen -q -t ecdsa -N '' -f ${folder}/ssh_host_ecdsa_key`);
+  expect(await machine.startServer()).toBeNull();
+  expect(await machine.ok("borgserver known-hosts h")).toContain("h ecdsa-sha2-nistp256 ");
+  expect(await machine.ok("ssh-keyscan -t ecdsa 127.0.0.1 2>/dev/null")).toContain("ecdsa-sha2-nistp256");
+});
+
+test("host keys that cannot be made stop the start", async () => {
+  await machine.ok("mount --bind /sshkeys /sshkeys; mount -o remount,ro,bind /sshkeys");
+  const refusal = await machine.startServer();
+  expect(refusal?.code).toBe(4);
+  expect(refusal?.stderr).toMatch(/ssh_host_ed25519_key: There is no such host key, and none could be made/);
+});

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Machine } from "./machine.ts";
+
+let machine: Machine;
+const entrypoint = "/usr/local/lib/borgserver/entrypoint";
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  await machine.write(
+    "/sshkeys/repos/web",
+    (await machine.makeKey("web")) + (await machine.makeKey("spare", "ecdsa")),
+  );
+  await machine.write("/sshkeys/repos/db", await machine.makeKey("db", "rsa"));
+  await machine.ok("cat /client/web.pub >>/sshkeys/repos/db");
+  await machine.makeKey("stranger");
+  expect(await machine.startServer()).toBeNull();
+  await machine.pinHostKeys();
+  for (const [key, account] of [
+    ["web", "web"],
+    ["db", "db"],
+  ] as const) {
+    expect(await machine.borg(key, `init -e none ssh://${account}@127.0.0.1/repos/${account}`)).toMatchObject(
+      { code: 0 },
+    );
+    expect(
+      await machine.borg(
+        key,
+        `create ssh://${account}@127.0.0.1/repos/${account}::of-${account} /client/known_hosts`,
+      ),
+    ).toMatchObject({ code: 0 });
+  }
+});
+afterAll(() => machine?.stop());
+
+describe("index", () => {
+  test("list shows accounts, roles and keys", async () => {
+    const print = async (key: string, type: string) =>
+      `  ${(await machine.ok(`ssh-keygen -lf /client/${key}.pub`)).split(" ")[1]} ${type} ${key}\n`;
+    expect(await machine.ok("index list")).toBe(
+      `db (repo)\n${await print("db", "ssh-rsa")}${await print("web", "ssh-ed25519")}` +
+        `web (repo)\n${await print("web", "ssh-ed25519")}${await print("spare", "ecdsa-sha2-nistp256")}`,
+    );
+    const json = JSON.parse(await machine.ok("index list --json"));
+    expect(json[0]).toMatchObject({
+      account: "db",
+      role: "repo",
+      source: "/sshkeys/repos/db",
+      keys: [{ line: 1 }, { line: 2 }],
+    });
+  });
+
+  test("find tells what a key opens, by fingerprint, file or standard input", async () => {
+    const fingerprint = (await machine.ok("ssh-keygen -lf /client/web.pub")).split(" ")[1]!;
+    const answer = `${fingerprint} opens db (repo), web (repo)\n`;
+    expect(await machine.ok(`index find ${fingerprint}`)).toBe(answer);
+    expect(await machine.ok("index find /client/web.pub")).toBe(answer);
+    expect(await machine.ok("index find - </client/web.pub")).toBe(answer);
+    expect(await machine.ok("index find /client/stranger.pub")).toMatch(/^SHA256:\S+ opens no account\n$/);
+    expect(await machine.run("index find /client/none")).toMatchObject({ code: 1 });
+    const { code, stderr } = await machine.run("index find /client/web");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^\/client\/web: The file holds a private key/);
+  });
+
+  test("rebuild says when accounts are not in step", async () => {
+    await machine.ok("cp /client/stranger.pub /sshkeys/repos/later");
+    expect((await machine.run("index rebuild --full")).stderr).toContain(
+      "to bring them in step: update-borgusers",
+    );
+    await machine.ok("rm /sshkeys/repos/later");
+    expect(await machine.run("index rebuild")).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test.each([
+    "index",
+    "index rebuild now",
+    "index bogus",
+    "borgserver",
+    "borgserver bogus",
+    "index find",
+    "borgserver authorized-keys web",
+    "update-borgusers --force",
+  ])("%s is a mistake in usage: exit 2", async (command) => {
+    const { code, stdout, stderr } = await machine.run(command);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).not.toBe("");
+  });
+
+  test("every command explains itself", async () => {
+    for (const command of [
+      "borgserver",
+      "index",
+      "index rebuild",
+      "index check",
+      "index list",
+      "index find",
+      "update-borgusers",
+      "borgserver known-hosts",
+    ])
+      expect(await machine.ok(`${command} --help`)).toMatch(/^Usage: /);
+    expect(await machine.ok("borgserver --version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("a borg command", () => {
+  test("runs for one repository, or for all of them", async () => {
+    expect(await machine.ok("list --short /repos/web")).toBe("of-web\n");
+    expect(await machine.ok("list --short all")).toBe("/repos/db:\nof-db\n/repos/web:\nof-web\n");
+    expect(await machine.run("check all")).toMatchObject({ code: 0 });
+    expect(await machine.ok("borgserver borg info all")).toContain("Location: /repos/web");
+    expect(await machine.run("list /repos/none")).toMatchObject({ code: 2 });
+  });
+
+  test("runs as the owner of the repositories and leaves nothing of root's behind", async () => {
+    await machine.ok("prune --keep-last 1 all; compact all; create /repos/web::local /client/known_hosts");
+    expect(await machine.ok("find /repos ! -user 1000 -o ! -group 1000")).toBe("");
+    await machine.write("/usr/local/bin/borg", '#!/bin/sh\nid -u; id -G; echo "$HOME $BORG_HOST_ID $*"\n');
+    await machine.ok("chmod 755 /usr/local/bin/borg");
+    try {
+      expect(await machine.ok("check --repair x")).toBe(
+        "1000\n1000\n/var/cache/borgserver backup check --repair x\n",
+      );
+    } finally {
+      await machine.ok("rm /usr/local/bin/borg");
+    }
+  });
+
+  test("does not hinder clients: they back up afterwards", async () => {
+    expect(
+      await machine.borg("web", "create ssh://web@127.0.0.1/repos/web::after /client/known_hosts"),
+    ).toMatchObject({ code: 0 });
+  });
+});
+
+describe("the entrypoint", () => {
+  test("runs a program that exists", async () => {
+    expect(await machine.ok(`${entrypoint} sh -c 'echo $0 $1' a b`)).toBe("a b\n");
+    expect(await machine.ok(`${entrypoint} borg --version`)).toMatch(/^borg 1\./);
+    expect(await machine.ok(`${entrypoint} index check`)).toContain("no problems");
+  });
+
+  test("takes anything else for a borg command, as the owner of the repositories", async () => {
+    expect(await machine.ok(`${entrypoint} list --short /repos/web`)).toContain("of-web\n");
+    expect(await machine.ok(`${entrypoint} --version`)).toMatch(/^borg 1\./);
+    const { code, stderr } = await machine.run(`${entrypoint} bogus`);
+    expect(code).toBe(2);
+    expect(stderr).toContain("borg: error");
+  });
+
+  test("without a word says what it takes", async () => {
+    for (const words of ["", "''"]) {
+      const { code, stderr } = await machine.run(`${entrypoint} ${words}`);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^borgserver: nothing to run\. Use "sshd"/);
+    }
+  });
+});

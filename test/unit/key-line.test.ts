@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { keyLine } from "../../src/key-line.ts";
+import { forcedCommand, type Role, roleNames } from "../../src/role.ts";
+
+const library = "/usr/local/lib/borgserver";
+
+test.each<[Role, string]>([
+  ["repo", `${library}/session /repos/web01 borg serve --restrict-to-repository /repos/web01`],
+  [
+    "appendonly",
+    `${library}/session /repos/web01 borg serve --restrict-to-repository /repos/web01 --append-only`,
+  ],
+  ["admin", `${library}/session /repos borg serve --restrict-to-path /repos`],
+])("the role %s forces its command", (role, command) => {
+  expect(keyLine(forcedCommand(role, "web01", []), "ssh-ed25519", "AAAA")).toBe(
+    `restrict,command="${command}" ssh-ed25519 AAAA`,
+  );
+  expect(keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"]), "ssh-ed25519", "AAAA")).toBe(
+    `restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`,
+  );
+});
+
+describe("whatever the fields are,", () => {
+  const text = fc.oneof(fc.string({ unit: "binary" }), fc.stringMatching(/^[A-Za-z0-9+/."\\\n ,=@-]+$/));
+
+  test("the line is one line, of one form, or there is none", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...roleNames),
+        text,
+        fc.array(text),
+        text,
+        text,
+        (role, account, extra, type, blob) => {
+          let line: string;
+          try {
+            line = keyLine(forcedCommand(role, account, extra), type, blob);
+          } catch {
+            return;
+          }
+          // One line, one pair of quotes, no escapes: nothing can leave the command or add an option.
+          expect(line).toMatch(
+            /^restrict,command="[A-Za-z0-9@%+=:,./_ -]+" [a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/,
+          );
+        },
+      ),
+      { numRuns: 5000 },
+    );
+  });
+
+  test("a good line comes out of good fields", () => {
+    const word = fc.stringMatching(/^[A-Za-z0-9@%+=:,./_-]+$/);
+    fc.assert(
+      fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
+        const command = forcedCommand(role, account, extra);
+        const line = keyLine(command, "ssh-rsa", "AAAA");
+        expect(/^restrict,command="([^"]*)" ssh-rsa AAAA$/.exec(line)?.[1]?.split(" ")).toEqual(command);
+      }),
+    );
+  });
+});
+
+test.each([
+  ["a quote", ["a", 'b"'], "ssh-rsa", "AAAA"],
+  ["a space", ["a b"], "ssh-rsa", "AAAA"],
+  ["a line break", ["a\n"], "ssh-rsa", "AAAA"],
+  ["a shell's variable", ["$HOME"], "ssh-rsa", "AAAA"],
+  ["an empty word", [""], "ssh-rsa", "AAAA"],
+  ["no command", [], "ssh-rsa", "AAAA"],
+  ["a type with a space", ["a"], "ssh-rsa x", "AAAA"],
+  ["a blob with a line break", ["a"], "ssh-rsa", "AAAA\n"],
+])("%s throws", (_, command, type, blob) => {
+  expect(() => keyLine(command, type, blob)).toThrow();
+});
