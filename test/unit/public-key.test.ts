@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { isRefusal, parsePublicKey } from "../../src/public-key.ts";
+import { isRefusal, type PublicKey, parsePublicKey } from "../../src/public-key.ts";
 import { refusedBySshKeygen } from "../../src/ssh-keygen.ts";
 
 const folder = mkdtempSync("/tmp/keys-");
@@ -135,7 +135,7 @@ test("what no parser here sees, ssh-keygen as the referee refuses", () => {
     ...fido,
     `sk-ecdsa-sha2-nistp256@openssh.com ${wire("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", offCurve, "ssh:")}`,
   ];
-  const keys = lines.map(parsePublicKey).filter((key) => !isRefusal(key));
+  const keys = lines.map(parsePublicKey).filter((key): key is PublicKey => !isRefusal(key));
   expect(keys).toHaveLength(5);
   expect(refusedBySshKeygen(keys)).toEqual([keys[1], keys[4]]);
   expect(refusedBySshKeygen([])).toEqual([]);
