@@ -83,7 +83,7 @@ test("whatever the accounts are, foreign lines stay as and where they are", () =
     selector: ({ name }) => name,
   });
   const foreign = fc.array(
-    fc.stringMatching(/^F[a-z]{1,5}:[xé*!]?:[0-9]{1,4}:[0-9]{1,3}:[^:\n]{0,5}:\/[^:\n]{0,5}:[^\n]{0,5}$/),
+    fc.stringMatching(/^F[a-z]{1,5}:[xé*!]?:[0-9]{1,4}:[0-9]{1,2}:[^:\n]{0,5}:\/[^:\n]{0,5}:[^\n]{0,5}$/),
   );
   fc.assert(
     fc.property(foreign, accounts, accounts, (lines, before, after) => {
