@@ -22,7 +22,8 @@ import { applyUpdate } from "./update.ts";
 export function prepareStart(environment: Environment): void {
   const files = readAccountFiles();
   const { settings, problems } = readSettings(environment, reservedIds(files));
-  if (problems.length === 0) problems.push(...refusedExtraArguments(settings));
+  const known = new Set(problems.map(({ where }) => where));
+  problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 
   makeMissingFolders();
   problems.push(...makeMissingHostKeys(hostKeyFolder));
