@@ -29,18 +29,23 @@ export class ProblemsFound extends Error {
 
 /** Prints a line for the operator. */
 export function say(line: string): void {
-  console.log(line);
+  process.stdout.write(`${line}\n`);
 }
 
 /** Prints a line that does not belong to the result: a warning, a step of the start. */
 export function note(line: string): void {
-  console.error(`borgserver: ${printable(line)}`);
+  complain(`borgserver: ${printable(line)}`);
+}
+
+/** Not console.error: under Bun that colours a terminal red. */
+function complain(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 /** Prints why a command failed. @returns its exit code */
 export function reportFailure(error: unknown): number {
   if (error instanceof ProblemsFound) {
-    for (const problem of error.problems) console.error(formatProblem(problem));
+    for (const problem of error.problems) complain(formatProblem(problem));
     const { length } = error.problems;
     note(`${length === 1 ? "1 problem" : `${length} problems`}; nothing was changed`);
     return error.code;
