@@ -1,0 +1,41 @@
+# Three stages: the program, borg, and what runs. Nothing that only builds reaches the last one.
+
+FROM node:26-trixie-slim AS program
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev
+COPY . .
+RUN scripts/build
+
+FROM debian:trixie-slim AS borg
+ARG BORG_VERSION=1.4.5
+RUN apt-get update && apt-get install --yes --no-install-recommends \
+      gcc libc6-dev pkgconf python3-dev python3-venv libacl1-dev liblz4-dev libssl-dev libxxhash-dev libzstd-dev
+RUN python3 -m venv --without-pip /opt/borg \
+ && python3 -m venv /pip \
+ && /pip/bin/pip --python /opt/borg/bin/python install --no-cache-dir "borgbackup==$BORG_VERSION" \
+ && find /opt/borg -name '*.so' -exec strip --strip-unneeded {} + \
+ && find /opt/borg \( -name '*.pyx' -o -name '*.c' -o -name '*.h' -o -name '*.pxd' \) -delete \
+ && python3 -m compileall -q /opt/borg
+# Without BORG_SELFTEST=disabled, borg serve tests its own cryptography and chunking before it reads a request.
+RUN /opt/borg/bin/borg serve </dev/null
+
+FROM debian:trixie-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends \
+      openssh-server python3 tini tzdata libacl1 liblz4-1 libssl3t64 libstdc++6 libxxhash0 libzstd1 \
+ && rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc /usr/share/man \
+ && mkdir -p /repos
+COPY --from=borg /opt/borg /opt/borg
+RUN --mount=type=bind,from=program,source=/src,target=/src \
+    ln -s /opt/borg/bin/borg /usr/local/bin/borg && /src/scripts/install
+
+EXPOSE 22
+VOLUME /sshkeys /repos
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
+# tini reaps orphans and passes signals on.
+ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/lib/borgserver/entrypoint"]
+CMD ["sshd"]
+
+LABEL org.opencontainers.image.title="borgserver" \
+      org.opencontainers.image.description="SSH server for BorgBackup repositories" \
+      org.opencontainers.image.licenses="MIT"
