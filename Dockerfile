@@ -27,7 +27,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
  && mkdir -p /repos
 COPY --from=borg /opt/borg /opt/borg
 RUN --mount=type=bind,from=program,source=/src,target=/src \
-    ln -s /opt/borg/bin/borg /usr/local/bin/borg && /src/scripts/install
+    /src/scripts/install
 
 EXPOSE 22
 VOLUME /sshkeys /repos

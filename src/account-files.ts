@@ -15,10 +15,16 @@ import type { AccountFiles, AccountPlan } from "./account-plan.ts";
 import { OperatorError } from "./report.ts";
 
 /** Reads the account files as bytes (latin1), so that what is not ours can be written back as it was. */
-export function readAccountFiles(): AccountFiles {
-  const read = (name: string) => readFileSync(`/etc/${name}`, "latin1");
-  return { passwd: read("passwd"), shadow: read("shadow"), group: read("group") };
+export function readAccountFiles(): Omit<AccountFiles, "shadow"> {
+  return { passwd: read("passwd"), group: read("group") };
 }
+
+/** The same with /etc/shadow, which root alone can read. */
+export function readAllAccountFiles(): AccountFiles {
+  return { ...readAccountFiles(), shadow: read("shadow") };
+}
+
+const read = (name: string) => readFileSync(`/etc/${name}`, "latin1");
 
 /**
  * Computes a plan on the account files and writes it, under the locks that useradd(8) and its kin take. Each
@@ -28,7 +34,7 @@ export function readAccountFiles(): AccountFiles {
 export function applyAccounts(compute: (files: AccountFiles) => AccountPlan): AccountPlan {
   return withLockFile("/etc/passwd", () =>
     withLockFile("/etc/shadow", () => {
-      const files = readAccountFiles();
+      const files = readAllAccountFiles();
       const plan = compute(files);
       if (plan.shadow !== files.shadow) replaceFile("/etc/shadow", plan.shadow);
       if (plan.passwd !== files.passwd) replaceFile("/etc/passwd", plan.passwd);
@@ -95,21 +101,30 @@ function linked(own: string, lock: string): boolean {
   }
 }
 
-/** Whether the lock was left by a process that is gone; then it is removed. */
+/** Removes a lock that a process left which is gone. @returns whether it is worth trying again at once */
 function removeStaleLock(lock: string): boolean {
-  let pid: number;
   try {
-    pid = Number.parseInt(readFileSync(lock, "latin1"), 10);
-  } catch {
-    return true; // released meanwhile
-  }
-  if (!(pid > 0)) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") return false;
-    rmSync(lock, { force: true });
+    const pid = Number.parseInt(readFileSync(lock, "latin1"), 10);
+    if (pid > 0 && startOf(pid) * 1000 < statSync(lock).mtimeMs) return false;
+    rmSync(lock);
     return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT"; // released meanwhile
+  }
+}
+
+/**
+ * When a process started, in seconds since 1970; infinity for none. A new container has the same PIDs again, so
+ * a holder that is younger than its lock is another process than the one that made it (proc(5): starttime of
+ * /proc/PID/stat, in hundredths of a second since boot; btime of /proc/stat).
+ */
+function startOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const ticks = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
+    const boot = Number(/^btime ([0-9]+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1]);
+    return boot + ticks / 100;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -82,7 +82,7 @@ export function roleGids(group: string): Record<Role, number> {
 }
 
 /** The names that no key file may have: accounts that are not ours, and `borg`, which BORG_SSHKEYS fills. */
-export function systemNames(files: AccountFiles): Set<string> {
+export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
   const gids = Object.values(roleGids(files.group));
   const foreign = linesOf(files.passwd).filter((line) => !gids.includes(gidOf(line)));
   return new Set([borg.name, ...foreign.map(nameOf)]);

@@ -1,10 +1,11 @@
-import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync } from "node:fs";
-import { hostname } from "node:os";
-import { borgHome, repositoryFolder } from "./paths.ts";
-import type { Problem } from "./problem.ts";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, statSync } from "node:fs";
+import { constants, hostname } from "node:os";
+import { borgFile, borgHome, repositoryFolder } from "./paths.ts";
+import { type Problem, printable } from "./problem.ts";
 import { OperatorError, say } from "./report.ts";
-import { listRepositories, type Owner } from "./repositories.ts";
+import { changeOwnerOfAll, listRepositories, type Owner } from "./repositories.ts";
 import { roleNames, roles } from "./role.ts";
 import type { Settings } from "./settings.ts";
 
@@ -41,55 +42,68 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
 
 /**
  * Runs a borg command as the owner of the repositories, never as root. The word `all` stands for every
- * repository, one after the other.
+ * repository, one after the other; a signal ends the run.
+ * @param serving whether the server runs in this container
  * @returns the exit code; of several runs the worst
  */
-export function runBorg(words: readonly string[], owner: Owner): number {
-  if (!words.includes("all")) return runAsOwner(words, owner);
+export async function runBorg(words: readonly string[], owner: Owner, serving: boolean): Promise<number> {
+  const environment = environmentOf(serving);
+  // For one repository this process becomes borg: signals and the terminal are then borg's own.
+  if (!words.includes("all")) becomeBorg(asOwner(words, owner), environment);
+
   const repositories = listRepositories(repositoryFolder);
   if (repositories.length === 0)
     throw new OperatorError(`there is no repository under ${repositoryFolder} yet`);
+  let child: ChildProcess | undefined;
+  let signal: NodeJS.Signals | undefined;
+  for (const each of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(each, () => {
+      signal = each;
+      if (each !== "SIGINT") child?.kill(each); // a terminal sends SIGINT to borg as well
+    });
   let worst = 0;
   for (const repository of repositories) {
-    say(`${repository}:`);
-    worst = Math.max(
-      worst,
-      runAsOwner(
-        words.map((word) => (word === "all" ? repository : word)),
-        owner,
-      ),
-    );
+    say(printable(`${repository}:`));
+    const own = words.map((word) => (word === "all" ? repository : word));
+    const [program = "", ...rest] = asOwner(own, owner);
+    child = spawn(program, rest, { stdio: "inherit", env: environment });
+    const [code, ended] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    signal ??= ended ?? undefined;
+    if (signal) return 128 + constants.signals[signal];
+    worst = Math.max(worst, code ?? 1);
   }
   return worst;
 }
 
-function runAsOwner(words: readonly string[], { uid, gid }: Owner): number {
-  const isRoot = process.geteuid?.() === 0;
-  if (isRoot) {
-    mkdirSync(borgHome, { recursive: true, mode: 0o700 });
-    chownSync(borgHome, uid, gid);
-  }
-  const dropRoot = isRoot
-    ? ["setpriv", "--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups", "--"]
-    : [];
-  const [program = "borg", ...rest] = [...dropRoot, "borg", ...words];
-  const { status, signal, error } = spawnSync(program, rest, {
-    stdio: "inherit",
-    env: {
-      // borg asks before it opens a repository that it does not know; these are all the server's own.
-      BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
-      ...process.env,
-      HOME: borgHome,
-      // As in sessions (scripts/session): borg clears a dead process's lock only under the same host id.
-      BORG_HOST_ID: hostname(),
-    },
-  });
-  if (error) throw error;
-  return signal ? 128 : (status ?? 1);
+function becomeBorg([program = "", ...words]: string[], environment: NodeJS.ProcessEnv): void {
+  if (!process.execve) throw new Error("this runtime has no execve(2)");
+  process.execve(program, [program, ...words], environment);
+}
+
+function asOwner(words: readonly string[], owner: Owner): string[] {
+  if (process.geteuid?.() !== 0) return [borgFile, ...words];
+  mkdirSync(borgHome, { recursive: true, mode: 0o700 });
+  const { uid, gid } = statSync(borgHome);
+  if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
+  const ids = ["--reuid", `${owner.uid}`, "--regid", `${owner.gid}`, "--clear-groups"];
+  return ["/usr/bin/setpriv", ...ids, "--", borgFile, ...words];
+}
+
+function environmentOf(serving: boolean): NodeJS.ProcessEnv {
+  // borg clears the lock of a process that is gone, but only under its own host id. In the server's container
+  // that is the sessions' (scripts/session). Elsewhere their processes cannot be seen and would all seem gone.
+  const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
+  return {
+    // borg asks before it opens a repository that it does not know; these are all the server's own.
+    BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+    ...process.env,
+    HOME: borgHome,
+    BORG_HOST_ID: serving ? hostname() : elsewhere,
+  };
 }
 
 function borg(words: string[], environment: Record<string, string>) {
-  return spawnSync("borg", words, {
+  return spawnSync(borgFile, words, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, ...environment },

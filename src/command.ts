@@ -1,14 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import packageJson from "../package.json" with { type: "json" };
+import { readAllAccountFiles } from "./account-files.ts";
+import { planAccounts } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
 import { readIndex } from "./index-content.ts";
 import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
-import { hostKeyFolder, indexFile, lockFile } from "./paths.ts";
+import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
 import { printable } from "./problem.ts";
-import { checkedContent, publish, settingsInForce, summary } from "./rebuild.ts";
+import { checkedContent, publish, settingsInForce, settingsOfStart, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
 import { prepareStart } from "./start.ts";
 import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
@@ -25,7 +27,7 @@ export async function run(name: string, words: string[]): Promise<number> {
   try {
     if (name === "borgserver") return await runCommand(words);
     if (commandNames.includes(name)) return await runCommand([name, ...words]);
-    return await runCommand(["borg", name, ...words]);
+    return await runCommand(name === "borg" ? [name, ...words] : ["borg", name, ...words]);
   } catch (error) {
     return reportFailure(error);
   }
@@ -83,10 +85,11 @@ async function runCommand(words: string[]): Promise<number> {
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
-    .action((words: string[]) => finish(runBorg(words, settingsInForce(process.env))));
+    .action(async (words: string[]) =>
+      finish(await runBorg(words, settingsInForce(process.env), settingsOfStart() !== null)),
+    );
   program
-    .command("prepare")
-    .description("what the container does before it starts sshd")
+    .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd
     .action(() => prepareStart(process.env));
   program
     .command("authorized-keys")
@@ -121,8 +124,8 @@ function rebuild(): number {
     return content;
   });
   say(`index: ${summary(content)}`);
-  const { accounts } = planUpdate(content);
-  if (accounts.add.length + accounts.remove.length > 0)
+  const { add, change, remove } = planAccounts(readAllAccountFiles(), content.accounts, content.settings.uid);
+  if (add.length + change.length + remove.length > 0)
     note("accounts differ from the index; to bring them in step: update-borgusers");
   return exitCode.done;
 }
@@ -154,7 +157,7 @@ function dryRun(): number {
 }
 
 function list(json: boolean): number {
-  const { accounts } = publishedIndex();
+  const accounts = publishedIndex();
   if (json) {
     const shown = accounts.map(({ name, role, source, keys }) => ({
       account: name,
@@ -175,7 +178,7 @@ function list(json: boolean): number {
 }
 
 function find(key: string): number {
-  const { accounts } = publishedIndex();
+  const accounts = publishedIndex();
   for (const fingerprint of fingerprintsIn(key)) {
     const opened = accounts.filter(({ keys }) => keys.some((key) => key.fingerprint === fingerprint));
     const names = opened.map(({ name, role }) => `${name} (${role})`);
@@ -211,7 +214,8 @@ function publishedIndex() {
 }
 
 function printKnownHosts(address: string): number {
-  const copies = mkdtempSync("/tmp/borgserver-");
+  mkdirSync(runFolder, { recursive: true });
+  const copies = mkdtempSync(`${runFolder}/known-hosts-`);
   try {
     const { keys, problems } = readHostKeys(hostKeyFolder, copies);
     if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);

@@ -5,8 +5,8 @@ import { makeKeyPair, publicHalf } from "./ssh-keygen.ts";
 
 /** A host key that sshd can serve. */
 export interface HostKey {
-  /** The private copy that sshd reads. */
-  file: string;
+  /** The name of its file. */
+  name: string;
   /** "type base64". */
   publicKey: string;
 }
@@ -76,7 +76,7 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
           text: "This is not the public half of the private key beside it.",
           hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
         });
-      else keys.push({ file, publicKey });
+      else keys.push({ name: basename(source), publicKey });
     } catch (error) {
       problems.push({
         where: source,

@@ -2,6 +2,7 @@ import { openIndex } from "./index-lookup.ts";
 import type { KeyAt } from "./key-file.ts";
 import { type Account, readKeyFolder } from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
+import type { Role } from "./role.ts";
 import { borgAccount, type Settings } from "./settings.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
@@ -64,14 +65,10 @@ function unreadableKeys(accounts: readonly Account[]): Problem[] {
   }));
 }
 
-/** The settings stored in a published index. Throws where the index cannot answer. */
-export function readStoredSettings(file: string): Settings {
-  return read(file, settingsIn);
-}
-
-/** The whole content of a published index. Throws where the index cannot answer. */
-export function readIndex(file: string): IndexContent {
-  return read(file, (database) => {
+/** The accounts of a published index, with their keys. Throws where the index cannot answer. */
+export function readIndex(file: string): Account[] {
+  const database = openIndex(file, lockTimeout);
+  try {
     const keys = new Map<string, KeyAt[]>();
     for (const { account, ...key } of database
       .prepare<[], KeyAt & { account: string }>(
@@ -82,31 +79,34 @@ export function readIndex(file: string): IndexContent {
       if (others) others.push(key);
       else keys.set(account, [key]);
     }
-    const accounts = database
+    return database
       .prepare<[], Omit<Account, "keys">>("SELECT name, role, source FROM account ORDER BY name")
-      .all();
-    return {
-      settings: settingsIn(database),
-      accounts: accounts.map((account) => ({ ...account, keys: keys.get(account.name) ?? [] })),
-    };
-  });
-}
-
-type Index = ReturnType<typeof openIndex>;
-
-/** Longest wait for a lock, in milliseconds; see index-lookup.ts. */
-const lockTimeout = 5000;
-
-function read<T>(file: string, query: (database: Index) => T): T {
-  const database = openIndex(file, lockTimeout);
-  try {
-    return query(database);
+      .all()
+      .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
   } finally {
     database.close();
   }
 }
 
-function settingsIn(database: Index): Settings {
-  const rows = database.prepare<[], { name: string; value: string }>("SELECT name, value FROM setting").all();
-  return Object.fromEntries(rows.map(({ name, value }) => [name, JSON.parse(value)])) as unknown as Settings;
+/** The roles that accounts of the key folder have in a published index; none where it cannot answer. */
+export function rolesServed(file: string): Set<Role> {
+  try {
+    const database = openIndex(file, lockTimeout);
+    try {
+      const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
+      return new Set(
+        database
+          .prepare<[], { role: Role }>(sql)
+          .all()
+          .map(({ role }) => role),
+      );
+    } finally {
+      database.close();
+    }
+  } catch {
+    return new Set();
+  }
 }
+
+/** Longest wait for a lock, in milliseconds; see index-lookup.ts. */
+const lockTimeout = 5000;

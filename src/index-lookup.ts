@@ -22,18 +22,13 @@ export function lookUpGrant(file: string, account: string, fingerprint: string):
   const database = openIndex(file, lockTimeout);
   const row = database
     .prepare<[string, string], { role: Role; type: string; blob: string; arguments: string }>(
-      `SELECT role, type, blob, (SELECT value FROM setting WHERE name = 'extraArguments') AS arguments
-       FROM grant WHERE account = ? AND fingerprint = ?`,
+      `SELECT role, type, blob, arguments FROM grant JOIN role ON role.name = grant.role
+       WHERE account = ? AND fingerprint = ?`,
     )
     .get(account, fingerprint);
   database.close();
   if (!row) return null;
-  return {
-    role: row.role,
-    type: row.type,
-    blob: row.blob,
-    extraArguments: JSON.parse(row.arguments)[row.role],
-  };
+  return { role: row.role, type: row.type, blob: row.blob, extraArguments: JSON.parse(row.arguments) };
 }
 
 /** Opens a published index for reading, and makes sure that it is one. `timeout` in milliseconds. */

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSyn
 import { dirname } from "node:path";
 import type { IndexContent } from "./index-content.ts";
 import { applicationId, schema, schemaVersion } from "./index-schema.ts";
+import { roleNames } from "./role.ts";
 import { openDatabase } from "./sqlite.ts";
 
 /**
@@ -20,11 +21,11 @@ export function publishIndex(file: string, { settings, accounts }: IndexContent,
   database.pragma(`application_id = ${applicationId}`);
   database.pragma(`user_version = ${schemaVersion}`);
   database.exec(schema);
-  const setting = database.prepare("INSERT INTO setting VALUES (?, ?)");
+  const role = database.prepare("INSERT INTO role VALUES (?, ?)");
   const account = database.prepare("INSERT INTO account VALUES (?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?)");
   database.transaction(() => {
-    for (const [name, value] of Object.entries(settings)) setting.run(name, JSON.stringify(value));
+    for (const name of roleNames) role.run(name, JSON.stringify(settings.extraArguments[name]));
     for (const { name, role, source, keys } of accounts) {
       account.run(name, role, source);
       for (const key of keys)

@@ -3,8 +3,14 @@ export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
+/** The real borg: `borg` on PATH is a link to our program, which runs it as the owner of the repositories. */
+export const borgFile = `${libraryFolder}/borg`;
 export const runFolder = "/run/borgserver";
+/** The settings of the start; there while, and since, the server runs in this container. */
+export const settingsFile = `${runFolder}/settings.json`;
 /** HOME of borg commands that operators run: borg keeps its cache and its record of known repositories here. */
 export const borgHome = "/var/cache/borgserver";
 export const hostKeyFolder = `${keyFolder}/host`;
+/** What sshd reads: copies that root alone can read. */
+export const hostKeyCopies = `${runFolder}/host-keys`;
 export const lockFile = "/var/lib/borgserver/lock.sqlite";

@@ -55,10 +55,16 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
   const wrong = contentRefusal(type, bytes);
   if (wrong) return wrong;
 
-  const fingerprint = `SHA256:${createHash("sha256").update(bytes).digest("base64").replace(/=+$/, "")}`;
+  const fingerprint = fingerprintOf(blob);
   if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
     return { text: "The key is not a valid key of its type.", hint: copyAgain };
   return { type, blob, fingerprint, comment };
+}
+
+/** The fingerprint of a key in base64, as ssh-keygen -l prints it. */
+export function fingerprintOf(blob: string): string {
+  const hash = createHash("sha256").update(blob, "base64").digest("base64");
+  return `SHA256:${hash.replace(/=+$/, "")}`;
 }
 
 export function isRefusal(result: PublicKey | Refusal): result is Refusal {

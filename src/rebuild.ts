@@ -1,36 +1,57 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { gidOfAccount, reservedIds, systemNames } from "./account-plan.ts";
-import { gatherContent, type IndexContent, readStoredSettings } from "./index-content.ts";
+import { gatherContent, type IndexContent, rolesServed } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
-import { indexFile, keyFolder } from "./paths.ts";
-import { exitCode, note, ProblemsFound } from "./report.ts";
+import { indexFile, keyFolder, settingsFile } from "./paths.ts";
+import type { Problem } from "./problem.ts";
+import { exitCode, ProblemsFound } from "./report.ts";
+import { roleNames, roles } from "./role.ts";
 import { type Environment, readSettings, type Settings } from "./settings.ts";
 
 /**
- * The settings in force: those stored at the start of the server, so that a shell that lost the container's
- * environment cannot change them; before the first start, or where the index is lost, the environment's.
- * Throws the problems of the environment.
+ * The settings in force: those of the server's start, so that a shell that lost the container's environment
+ * cannot change them; before a start, the environment's. Throws the problems of the environment.
  */
 export function settingsInForce(environment: Environment): Settings {
   const { settings, problems } = readSettings(environment, reservedIds(readAccountFiles()));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
-  if (!existsSync(indexFile)) return settings;
-  try {
-    return readStoredSettings(indexFile);
-  } catch (error) {
-    note(
-      `the index ${indexFile} cannot be read (${(error as Error).message}); settings are taken from the environment`,
-    );
-    return settings;
-  }
+  return settingsOfStart() ?? settings;
+}
+
+/** The settings that the server was started with in this container, or null where it was not. */
+export function settingsOfStart(): Settings | null {
+  if (!existsSync(settingsFile)) return null;
+  return JSON.parse(readFileSync(settingsFile, "utf8"));
+}
+
+/** Keeps the settings for the commands that follow the start. */
+export function storeSettings(settings: Settings): void {
+  writeFileSync(`${settingsFile}.new`, JSON.stringify(settings), { mode: 0o600 });
+  renameSync(`${settingsFile}.new`, settingsFile);
 }
 
 /** The validated index content of /sshkeys and these settings. Throws the problems, all of them. */
 export function checkedContent(settings: Settings): IndexContent {
   const { content, problems } = gatherContent(keyFolder, settings, systemNames(readAccountFiles()));
+  problems.push(...lostFolders());
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);
   return content;
+}
+
+/**
+ * Role folders that are gone while accounts of theirs are served: a mount that got lost must not take every
+ * account along. An empty folder may.
+ */
+function lostFolders(): Problem[] {
+  const served = rolesServed(indexFile);
+  return roleNames
+    .filter((role) => served.has(role) && !existsSync(`${keyFolder}/${roles[role].folder}`))
+    .map((role) => ({
+      where: `${keyFolder}/${roles[role].folder}`,
+      text: "The folder is gone, but accounts that it gave are served.",
+      hint: "Mount it again; to remove those accounts, make it an empty folder.",
+    }));
 }
 
 /** Publishes a new index, readable by the login program's account. The caller holds the lock (lock.ts). */

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { formatProblem, type Problem, printable } from "./problem.ts";
 
 /** Exit codes of the operator's commands. */
@@ -29,7 +30,7 @@ export class ProblemsFound extends Error {
 
 /** Prints a line for the operator. */
 export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  write(1, `${line}\n`);
 }
 
 /** Prints a line that does not belong to the result: a warning, a step of the start. */
@@ -37,9 +38,23 @@ export function note(line: string): void {
   complain(`borgserver: ${printable(line)}`);
 }
 
-/** Not console.error: under Bun that colours a terminal red. */
 function complain(line: string): void {
-  process.stderr.write(`${line}\n`);
+  write(2, `${line}\n`);
+}
+
+/** Writes all of a text. A reader that has seen enough (`index list | head`) is no failure. */
+function write(file: number, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(file, rest));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a full pipe, 1 ms
+    }
+  }
 }
 
 /** Prints why a command failed. @returns its exit code */

@@ -9,8 +9,8 @@ export interface RepositoryPlan {
   create: string[];
   own: string[];
   mode: string[];
-  /** Where something else stands in a directory's place. */
-  blocked: string[];
+  /** Directories that cannot be had, with the reason. */
+  blocked: { path: string; reason: string }[];
 }
 
 export interface Owner {
@@ -18,8 +18,10 @@ export interface Owner {
   gid: number;
 }
 
-/** What is at a path: a directory's owner and mode, `link` for a symlink to a directory, `other`, or null for nothing. */
-export type LookAt = (path: string) => { uid: number; gid: number; mode: number } | "link" | "other" | null;
+/** What is at a path: a directory's owner and mode, `link` for a symlink to one, a reason why it is none, or null for nothing. */
+export type LookAt = (
+  path: string,
+) => { uid: number; gid: number; mode: number } | "link" | { reason: string } | null;
 
 /**
  * Owner alone, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
@@ -40,9 +42,10 @@ export function planRepositories(
   for (const path of [repositoryFolder, ...directories.sort()]) {
     const found = lookAt(path);
     if (found === null) plan.create.push(path);
-    else if (found === "other") plan.blocked.push(path);
-    else if (found !== "link") {
-      // Where a symlink leads is the operator's own affair.
+    else if (found === "link")
+      continue; // where it leads is the operator's own affair
+    else if ("reason" in found) plan.blocked.push({ path, reason: found.reason });
+    else {
       if (found.uid !== owner.uid || found.gid !== owner.gid) plan.own.push(path);
       if ((found.mode & directoryMode) !== directoryMode) plan.mode.push(path);
     }
@@ -52,12 +55,11 @@ export function planRepositories(
 
 /**
  * Does what the plan says, as far as it can be done: one directory that cannot be changed must not keep the
- * others from their backups. A repository is re-owned with all that is in it, its top directory last
- * (chown(1) visits it after its content), so that an interrupted run is taken up by the next.
+ * others from their backups.
  * @returns a line for each failure
  */
-export function applyRepositories(plan: RepositoryPlan, { uid, gid }: Owner): string[] {
-  const failures: string[] = [];
+export function applyRepositories(plan: RepositoryPlan, owner: Owner): string[] {
+  const failures = plan.blocked.map(({ path, reason }) => `${path} ${reason}`);
   const attempt = (path: string, what: string, action: () => void) => {
     try {
       action();
@@ -65,20 +67,51 @@ export function applyRepositories(plan: RepositoryPlan, { uid, gid }: Owner): st
       failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
     }
   };
-  for (const path of plan.blocked) failures.push(`${path} is no directory: move it away`);
   for (const path of plan.create)
     attempt(path, "created", () => {
       mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
-      chownSync(path, uid, gid);
+      chownSync(path, owner.uid, owner.gid);
       setMode(path);
     });
   for (const path of plan.own)
-    attempt(path, `given to ${uid}:${gid}`, () => {
-      if (path === repositoryFolder) chownSync(path, uid, gid);
-      else changeOwnerOfAll(path, `${uid}:${gid}`);
+    attempt(path, `given to ${owner.uid}:${owner.gid}`, () => {
+      if (path === repositoryFolder) chownSync(path, owner.uid, owner.gid);
+      else changeOwnerOfAll(path, owner);
     });
   for (const path of plan.mode) setMode(path);
   return failures;
+}
+
+/**
+ * Gives a directory and all that is in it to the owner. Until all is done the directory has the group 0, which
+ * no settings allow: so the next run sees that an interrupted one has to be taken up, whichever owner is set then.
+ */
+export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
+  if (readdirSync(path).length > 0) {
+    chownSync(path, uid, 0);
+    const words = [path, "-mindepth", "1", "-exec", "chown", "--no-dereference", `${uid}:${gid}`, "{}", "+"];
+    const { status, stderr, error } = spawnSync("find", words, { encoding: "utf8" });
+    if (error) throw error;
+    if (status !== 0) throw new Error(stderr.trim().split("\n")[0]);
+  }
+  chownSync(path, uid, gid);
+}
+
+/** The repositories below a folder: directories with a borg config, in order. */
+export function listRepositories(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => !name.startsWith("."))
+    .sort()
+    .map((name) => `${folder}/${name}`)
+    .filter(isRepository);
+}
+
+function isRepository(path: string): boolean {
+  try {
+    return statSync(`${path}/config`).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function setMode(path: string): void {
@@ -89,29 +122,13 @@ function setMode(path: string): void {
   }
 }
 
-/** The repositories below a folder: directories with a borg config, in order. */
-export function listRepositories(folder: string): string[] {
-  const isRepository = (name: string) =>
-    statSync(`${folder}/${name}/config`, { throwIfNoEntry: false })?.isFile();
-  return readdirSync(folder)
-    .filter((name) => !name.startsWith(".") && isRepository(name))
-    .sort()
-    .map((name) => `${folder}/${name}`);
-}
-
-function changeOwnerOfAll(path: string, owner: string): void {
-  const { status, stderr, error } = spawnSync(
-    "chown",
-    ["--recursive", "--no-dereference", "--", owner, path],
-    { encoding: "utf8" },
-  );
-  if (error) throw error;
-  if (status !== 0) throw new Error(stderr.trim().split("\n")[0]);
-}
-
 function lookAtDisk(path: string): ReturnType<LookAt> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (!found) return null;
-  if (found.isDirectory()) return found;
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? "link" : "other";
+  try {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (!found) return null;
+    if (found.isDirectory()) return found;
+    return statSync(path).isDirectory() ? "link" : { reason: "is no directory: move it away" };
+  } catch (error) {
+    return { reason: `cannot be reached (${(error as NodeJS.ErrnoException).code})` };
+  }
 }

@@ -117,6 +117,8 @@ function extraArgumentProblem(word: string): { text: string; hint: string } | nu
   const isBeginningOf = (name: string) => option.length > 2 && name.startsWith(option);
   if (isBeginningOf("--restrict-to-path") || isBeginningOf("--restrict-to-repository"))
     return { text: `${word}: what a session can reach is decided by the key's folder alone.`, hint };
+  if (option !== "--debug" && isBeginningOf("--debug-profile"))
+    return { text: `${word} would write a file at every login.`, hint };
   if (isBeginningOf("--help") || /^-[a-z]*h/.test(option))
     return { text: `${word} would print help instead of serving.`, hint };
   return null;

@@ -38,12 +38,3 @@ export function makeKeyPair(type: string, file: string): void {
   if (error) throw error;
   if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
 }
-
-/** `SHA256:…` of a public key line. */
-export function fingerprintOf(publicKeyLine: string): string {
-  const { stdout } = spawnSync("ssh-keygen", ["-l", "-E", "sha256", "-f", "-"], {
-    input: publicKeyLine,
-    encoding: "utf8",
-  });
-  return stdout.split(" ")[1] ?? "";
-}

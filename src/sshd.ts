@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { HostKey } from "./host-keys.ts";
-import { libraryFolder, runFolder } from "./paths.ts";
+import { hostKeyCopies, libraryFolder, runFolder } from "./paths.ts";
 import { OperatorError } from "./report.ts";
 import { roleNames, roles } from "./role.ts";
 
@@ -22,7 +22,7 @@ export function renderSshdConfig(
   version: number,
 ): string {
   const words: Record<string, string> = {
-    "@HOST_KEYS@": hostKeys.map(({ file }) => `HostKey ${file}`).join("\n"),
+    "@HOST_KEYS@": hostKeys.map(({ name }) => `HostKey ${hostKeyCopies}/${name}`).join("\n"),
     "@LOG_LEVEL@": logLevel,
     "@GROUPS@": roleNames.map((role) => roles[role].group).join(" "),
     // Since OpenSSH 9.8, a few failures of one client close the door on its whole address.

@@ -1,4 +1,4 @@
-import { applyAccounts, readAccountFiles } from "./account-files.ts";
+import { applyAccounts, readAllAccountFiles } from "./account-files.ts";
 import { type AccountPlan, planAccounts } from "./account-plan.ts";
 import type { IndexContent } from "./index-content.ts";
 import { applyRepositories, planRepositories, type RepositoryPlan } from "./repositories.ts";
@@ -12,7 +12,7 @@ export interface UpdatePlan {
 /** Computes the plan; nothing is changed. */
 export function planUpdate({ accounts, settings }: IndexContent): UpdatePlan {
   return {
-    accounts: planAccounts(readAccountFiles(), accounts, settings.uid),
+    accounts: planAccounts(readAllAccountFiles(), accounts, settings.uid),
     repositories: planRepositories(accounts, settings),
   };
 }

@@ -148,6 +148,7 @@ export class Machine {
   /** The environment of a borg client that uses this key, with the host keys pinned. */
   client(key: string): Record<string, string> {
     return {
+      PATH: "/usr/bin:/bin:/usr/local/bin", // a client's borg, not the server's
       BORG_RSH: `ssh ${sshOptions(key)}`,
       BORG_BASE_DIR: `/client/borg-${key}`,
       BORG_PASSPHRASE: "secret",

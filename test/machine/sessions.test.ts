@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Machine } from "./machine.ts";
 
+/** Stands in for borg where a test looks at what it is started with. */
+const fake = "/client/fake";
 let machine: Machine;
 
 beforeAll(async () => {
@@ -72,8 +74,10 @@ describe("no forwarding of any kind", () => {
   });
 
   test("of X11, an agent, or the client's environment", async () => {
-    await machine.write("/usr/local/bin/borg", "#!/bin/sh\ntr '\\0' '\\n' </proc/$$/environ\n");
-    await machine.ok("chmod 755 /usr/local/bin/borg; touch /client/.Xauthority");
+    await machine.write(fake, "#!/bin/sh\ntr '\\0' '\\n' </proc/$$/environ\n");
+    await machine.ok(
+      "chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg; touch /client/.Xauthority",
+    );
     const request =
       "ssh -v -A -X -o SendEnv=* -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 BORG_X=1 borg serve";
     try {
@@ -109,7 +113,7 @@ describe("no forwarding of any kind", () => {
       expect(stdout).toContain("BORG_HOST_ID=backup\n");
       expect(stdout).toContain("BORG_SELFTEST=disabled\n");
     } finally {
-      await machine.ok("rm /usr/local/bin/borg");
+      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
     }
   });
 });
@@ -117,12 +121,12 @@ describe("no forwarding of any kind", () => {
 describe("a request for borg serve", () => {
   /** What borg serve is started with when a client asks for this. */
   async function served(request: string): Promise<string> {
-    await machine.write("/usr/local/bin/borg", '#!/bin/sh\necho "$@"\n');
-    await machine.ok("chmod 755 /usr/local/bin/borg");
+    await machine.write(fake, '#!/bin/sh\necho "$@"\n');
+    await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
     try {
       return (await machine.ssh("web", `web@127.0.0.1 '${request}'`)).stdout.trim();
     } finally {
-      await machine.ok("rm /usr/local/bin/borg");
+      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
     }
   }
   const forced = "serve --restrict-to-repository /repos/web";

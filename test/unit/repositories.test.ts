@@ -20,13 +20,13 @@ test("what is missing is made, what has another owner or mode is named, admins n
     "/repos": { ...fine, gid: 0, mode: 0o40755 },
     "/repos/a": fine,
     "/repos/c": { ...fine, uid: 7 },
-    "/repos/d": "other",
+    "/repos/d": { reason: "is a file" },
   });
   expect(planRepositories(accounts, owner, look)).toEqual({
     create: ["/repos/b"],
     own: ["/repos", "/repos/c"],
     mode: ["/repos"],
-    blocked: ["/repos/d"],
+    blocked: [{ path: "/repos/d", reason: "is a file" }],
   });
 });
 

@@ -3,10 +3,7 @@ import { expect, test } from "vitest";
 import { renderSshdConfig } from "../../src/sshd.ts";
 
 const template = readFileSync("sshd_config.template", "utf8");
-const keys = ["ed25519", "rsa"].map((type) => ({
-  file: `/run/borgserver/host-keys/ssh_host_${type}_key`,
-  publicKey: "",
-}));
+const keys = ["ed25519", "rsa"].map((type) => ({ name: `ssh_host_${type}_key`, publicKey: "" }));
 
 test("every word of the template is filled in", () => {
   const config = renderSshdConfig(template, keys, "VERBOSE", 10.0);
