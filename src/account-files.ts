@@ -105,7 +105,7 @@ function linked(own: string, lock: string): boolean {
 function removeStaleLock(lock: string): boolean {
   try {
     const pid = Number.parseInt(readFileSync(lock, "latin1"), 10);
-    if (pid > 0 && startOf(pid) * 1000 < statSync(lock).mtimeMs) return false;
+    if (pid > 0 && pid !== process.pid && startOf(pid) * 1000 < statSync(lock).mtimeMs) return false;
     rmSync(lock);
     return true;
   } catch (error) {

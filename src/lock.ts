@@ -12,6 +12,7 @@ const longestWait = 60_000;
  * drops it with the process, so nothing stale can be left.
  */
 export function withLock<T>(file: string, action: () => T): T {
+  if (process.geteuid?.() !== 0) throw new OperatorError("only root can change the server");
   mkdirSync(dirname(file), { recursive: true });
   const database = openDatabase(file, { readonly: false, timeout: longestWait });
   try {

@@ -73,11 +73,39 @@ test("it waits for the lock that useradd and its kin take, and removes one whose
   expect((await update).stdout).toContain("after");
   await released;
 
+  // Left by processes that are gone: one whose PID is free, one whose PID another process has now, and no PID.
   await machine.ok("sleep 0 & echo $! >/etc/shadow.lock; wait; rm /sshkeys/repos/late");
   expect(await machine.ok("update-borgusers")).toContain("account late: removed");
   expect(
     await machine.ok("ls /etc/*.lock /etc/*.borgserver /etc/passwd.[0-9]* 2>/dev/null || true"),
   ).not.toMatch(/passwd|shadow/);
+});
+
+test.each([
+  ["another process has its holder's PID now", "echo 1 >LOCK; touch -d @1000 LOCK"],
+  ["our own process has its holder's PID now", "echo $$ >LOCK; exec update-borgusers"],
+  ["its holder wrote no PID", ": >LOCK"],
+])("a stale lock is removed when %s", async (_, command) => {
+  for (const file of ["/etc/passwd.lock", "/etc/shadow.lock"]) {
+    await machine.ok("cp /client/web.pub /sshkeys/repos/stale");
+    await machine.ok(`sh -c '${command.replaceAll("LOCK", file)}'`);
+    await machine.ok(
+      `update-borgusers; id stale; [ ! -e ${file} ]; rm /sshkeys/repos/stale; update-borgusers`,
+    );
+  }
+});
+
+test("a mount of the keys that got lost removes nobody", async () => {
+  const before = await accountFiles();
+  await machine.ok("mv /sshkeys /lost");
+  for (const command of ["index rebuild", "update-borgusers"]) {
+    const { code, stderr } = await machine.run(command);
+    expect(code).toBe(3);
+    expect(stderr).toContain("/sshkeys/repos: The folder is gone, but accounts that it gave are served.");
+  }
+  await machine.ok("mv /lost /sshkeys");
+  expect(await accountFiles()).toBe(before);
+  expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
 });
 
 test("two updates at once leave one consistent state", async () => {
@@ -94,13 +122,16 @@ test("two updates at once leave one consistent state", async () => {
 
 test("a directory that cannot be had is named, and the others are made", async () => {
   await machine.ok(
-    "touch /repos/blocked; cp /client/web.pub /sshkeys/repos/blocked; cp /client/web.pub /sshkeys/repos/free",
+    "touch /repos/blocked; ln -s loop /repos/loop; for n in blocked loop free; do cp /client/web.pub /sshkeys/repos/$n; done",
   );
   const { code, stdout, stderr } = await machine.run("update-borgusers");
   expect(code).toBe(1);
   expect(stdout).toContain("/repos/free: created");
-  expect(stderr).toBe("borgserver: /repos/blocked is no directory: move it away\n");
-  await machine.ok("rm /repos/blocked /sshkeys/repos/blocked /sshkeys/repos/free; update-borgusers");
+  expect(stderr).toBe(
+    "borgserver: /repos/blocked is no directory: move it away\nborgserver: /repos/loop cannot be reached (ELOOP)\n",
+  );
+  expect((await machine.run("list all")).stderr).toContain("there is no repository under /repos yet");
+  await machine.ok("cd /sshkeys/repos && rm blocked loop free /repos/blocked /repos/loop; update-borgusers");
 });
 
 test("ten thousand accounts come and go", async () => {

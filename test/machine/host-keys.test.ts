@@ -82,6 +82,15 @@ test.each([
   expect(await machine.ok(`cd ${folder} && sha256sum *`)).toBe(before);
 });
 
+test("a failed check beside a running server leaves its host keys alone", async () => {
+  expect(await machine.startServer()).toBeNull();
+  const scan = () => machine.ok("ssh-keyscan -t ed25519,rsa 127.0.0.1 2>/dev/null | sort");
+  const before = await scan();
+  await machine.ok(`echo broken >${folder}/ssh_host_rsa_key`);
+  expect(await machine.run("borgserver prepare")).toMatchObject({ code: 4 });
+  expect(await scan()).toBe(before);
+});
+
 test("loose modes, a missing public half and a read-only mount do not stop the start", async () => {
   expect(await machine.startServer()).toBeNull();
   await machine.stopServer();

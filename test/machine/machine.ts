@@ -26,13 +26,14 @@ export class Machine {
   log = "";
   #server: ChildProcess | null = null;
 
-  private constructor(hostname: string) {
+  private constructor(hostname: string, binds: string[]) {
     this.#folder = mkdtempSync(join(tmpdir(), "machine-"));
     this.#pidFile = join(this.#folder, "pid");
     this.#process = spawn(
       join(root, "scripts/machine"),
       [
         "--net",
+        ...binds.flatMap((bind) => ["--bind", bind]),
         "--hostname",
         hostname,
         "--pid-file",
@@ -45,8 +46,9 @@ export class Machine {
     );
   }
 
-  static async start(hostname = "backup"): Promise<Machine> {
-    const machine = new Machine(hostname);
+  /** @param binds folders of this machine to be seen there, each DIR:PATH */
+  static async start({ hostname = "backup", binds = [] as string[] } = {}): Promise<Machine> {
+    const machine = new Machine(hostname, binds);
     await new Promise<void>((resolve, reject) => {
       let printed = "";
       const read = (chunk: Buffer) => {

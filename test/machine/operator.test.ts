@@ -104,6 +104,30 @@ describe("index", () => {
   });
 });
 
+test("an output that nobody reads to its end is no failure", async () => {
+  expect(
+    await machine.run("bash -c 'set -o pipefail; index list | head -n 1; index list --json | true'"),
+  ).toEqual({
+    code: 0,
+    stdout: "db (repo)\n",
+    stderr: "",
+  });
+  expect(await machine.run("index list >/dev/full")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^borgserver: ENOSPC/),
+  });
+});
+
+test("reading needs no root; changing says what it needs", async () => {
+  const asOwner = "setpriv --reuid 1000 --regid 1000 --clear-groups";
+  expect(await machine.ok(`${asOwner} list --short /repos/web`)).toContain("of-web\n");
+  expect(await machine.ok(`${asOwner} index check`)).toContain("no problems");
+  expect(await machine.run(`${asOwner} update-borgusers`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/root/),
+  });
+});
+
 describe("a borg command", () => {
   test("runs for one repository, or for all of them", async () => {
     expect(await machine.ok("list --short /repos/web")).toBe("of-web\n");
@@ -127,6 +151,31 @@ describe("a borg command", () => {
     }
   });
 
+  test("is what a signal reaches, alone or among all", async () => {
+    await machine.write(
+      fake,
+      "#!/bin/sh\ntrap 'echo cleaned $2; exit 3' TERM\necho begun; sleep 0.2 & wait; sleep 9 & wait\n",
+    );
+    await machine.ok(`chmod 755 ${fake}; ln -sf ${fake} /usr/local/lib/borgserver/borg`);
+    try {
+      expect(await machine.ok("list /repos/web & sleep 1; kill $!; wait $! || echo $?")).toBe(
+        "begun\ncleaned /repos/web\n3\n",
+      );
+      expect(await machine.ok("list all & sleep 1; kill $!; wait $! || echo $?")).toBe(
+        "/repos/db:\nbegun\ncleaned /repos/db\n143\n",
+      );
+    } finally {
+      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
+    }
+  });
+
+  test("named borg is the owner's too, and never root's", async () => {
+    await machine.ok(
+      "borg create /repos/web::by-name /client/known_hosts; borgserver borg delete /repos/web::by-name",
+    );
+    expect(await machine.ok("find /repos ! -user 1000 -o ! -group 1000")).toBe("");
+  });
+
   test("does not hinder clients: they back up afterwards", async () => {
     expect(
       await machine.borg("web", "create ssh://web@127.0.0.1/repos/web::after /client/known_hosts"),
@@ -139,6 +188,9 @@ describe("the entrypoint", () => {
     expect(await machine.ok(`${entrypoint} sh -c 'echo $0 $1' a b`)).toBe("a b\n");
     expect(await machine.ok(`${entrypoint} borg --version`)).toMatch(/^borg 1\./);
     expect(await machine.ok(`${entrypoint} index check`)).toContain("no problems");
+    expect(await machine.ok(`${entrypoint} echo hi; ${entrypoint} true && ${entrypoint} /bin/pwd`)).toMatch(
+      /^hi\n\//,
+    );
   });
 
   test("takes anything else for a borg command, as the owner of the repositories", async () => {

@@ -102,7 +102,7 @@ describe("a setting that is wrong stops the start with exit 4", () => {
       "borgserver",
     ]);
     expect(lines.at(-1)).toBe("borgserver: 12 problems; nothing was changed");
-    expect(await machine.ok("ls /var/lib/borgserver")).toBe("");
+    expect(await machine.ok("ls /var/lib/borgserver")).not.toContain("index");
   });
 
   test.each([
@@ -148,4 +148,43 @@ test("a running server keeps the settings of its start; a wrong one in a command
     code: 4,
     stdout: "",
   });
+});
+
+test("settings outlive the index: built anew, it restricts as before", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  const settings = {
+    REPO_SERVE_EXTRA_ARGS: "--append-only",
+    BORG_SSHKEYS: await machine.makeKey("me"),
+    PUID: "1234",
+  };
+  expect(await machine.startServer(settings)).toBeNull();
+  await machine.ok("rm /var/lib/borgserver/index.sqlite && index rebuild");
+  const [fingerprint] = /SHA256:\S+/.exec(await machine.ok("ssh-keygen -lf /client/web.pub"))!;
+  expect(await machine.ok(`borgserver authorized-keys web ${fingerprint}`)).toContain(' --append-only"');
+  expect(await machine.ok("index list")).toContain("borg (admin)");
+  expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
+});
+
+test("a change of owner that was interrupted is taken up, even if the setting goes back", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
+  await machine.stopServer();
+  await machine.ok("cd /repos/web && mkdir d && touch d/a d/b && chown -R 3001:3002 .");
+  // As far as a killed run had come: the mark on the top directory, and some of the content.
+  await machine.ok("chown 4001:0 /repos/web && chown 4001:4002 /repos/web/d/a");
+  expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
+  expect(await owners()).toBe("3001:3002\n");
+});
+
+test("a start and a rebuild at once never bring a removed key back", async () => {
+  const key = await machine.makeKey("web");
+  await machine.makeKey("other");
+  const [fingerprint] = /SHA256:\S+/.exec(await machine.ok("ssh-keygen -lf /client/web.pub"))!;
+  for (const delay of [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) {
+    await machine.write("/sshkeys/repos/web", key);
+    await machine.ok(
+      `borgserver prepare & sleep ${delay}; cp /client/other.pub /sshkeys/repos/web; index rebuild; wait`,
+    );
+    expect(await machine.ok(`borgserver authorized-keys web ${fingerprint}`)).toBe("");
+  }
 });

@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { finished, Machine } from "./machine.ts";
+
+// Two machines with one name on one storage, as a server and a "docker run" of the same image beside it.
+const storage = mkdtempSync("/var/tmp/storage-");
+let server: Machine;
+let beside: Machine;
+
+beforeAll(async () => {
+  [server, beside] = (await Promise.all(
+    [1, 2].map(() => Machine.start({ binds: [`${storage}:/repos`] })),
+  )) as [Machine, Machine];
+  await server.write("/sshkeys/repos/web", await server.makeKey("web"));
+  expect(await server.startServer()).toBeNull();
+  await server.pinHostKeys();
+  expect(await server.borg("web", "init -e none ssh://web@127.0.0.1/repos/web")).toMatchObject({ code: 0 });
+});
+afterAll(async () => {
+  await server?.stop();
+  await beside?.stop();
+  rmSync(storage, { recursive: true });
+});
+
+/** A backup that goes on until something is written to /client/more. */
+async function begin(): Promise<{ ended: Promise<{ code: number | null }> }> {
+  await server.ok("rm -f /client/more; mkfifo /client/more");
+  const backup = server.spawn(
+    "{ head -c 1000000 /dev/urandom; cat /client/more; } | borg create ssh://web@127.0.0.1/repos/web::{now} -",
+    { env: server.client("web") },
+  );
+  const ended = finished(backup);
+  await server.ok("until [ -e /repos/web/lock.exclusive ]; do sleep 0.1; done");
+  return { ended };
+}
+
+test("a borg command outside of the server's container leaves its live locks alone", async () => {
+  const { ended } = await begin();
+  const { code, stderr } = await beside.run("borg create --lock-wait 1 /repos/web::x /etc/hostname");
+  expect(stderr).toContain("Failed to create/acquire the lock");
+  expect(stderr).not.toContain("stale");
+  expect(code).toBe(2);
+  await server.ok("echo end >/client/more");
+  expect(await ended).toMatchObject({ code: 0 });
+});
+
+test("a lock whose session was killed is cleared by the next session, and by the operator's commands", async () => {
+  for (const next of [
+    () => server.borg("web", "create ssh://web@127.0.0.1/repos/web::{now} /etc/hostname"),
+    () => server.run("check /repos/web"),
+  ]) {
+    const { ended } = await begin();
+    await server.ok("pkill -KILL -f '[b]org serve'");
+    await server.ok("echo end >/client/more");
+    expect((await ended).code).not.toBe(0);
+    expect(await server.ok("ls /repos/web")).toContain("lock.exclusive");
+    expect(await next()).toMatchObject({ code: 0 });
+  }
+});
