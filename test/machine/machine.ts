@@ -17,7 +17,7 @@ export interface Options {
   input?: string;
 }
 
-/** A throwaway machine (scripts/machine) with borgserver installed. */
+/** A throwaway machine (scripts/machine) with borgserver installed. Its first process reaps orphans, as a shell that waits does. */
 export class Machine {
   readonly #process: ChildProcess;
   readonly #folder: string;
@@ -40,7 +40,7 @@ export class Machine {
         this.#pidFile,
         "sh",
         "-c",
-        `${root}/scripts/install && echo ready && exec sleep infinity`,
+        `${root}/scripts/install && echo ready && while sleep 3600; do :; done`,
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
