@@ -1,14 +1,14 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { reservedIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
-import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile } from "./paths.ts";
+import { borgHome, hostKeyCopies, hostKeyFolder, keyFolder, lockFile } from "./paths.ts";
 import { fingerprintOf } from "./public-key.ts";
 import { publish, storeSettings, summary } from "./rebuild.ts";
-import { exitCode, note, ProblemsFound } from "./report.ts";
+import { exitCode, note, OperatorError, ProblemsFound } from "./report.ts";
 import { roleNames, roles } from "./role.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
@@ -16,6 +16,7 @@ import { applyUpdate } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export function prepareStart(environment: Environment): void {
+  requireWritable();
   const borg = testBorg();
   const { content, hostKeys, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
@@ -64,6 +65,24 @@ function checkEverything(environment: Environment): { content: IndexContent; hos
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
   return { content, hostKeys: hostKeys.keys };
+}
+
+/** A container may have a read-only root, but accounts stand in /etc. */
+function requireWritable(): void {
+  const folders = ["/etc", "/run", "/tmp", "/var/lib/borgserver", borgHome];
+  const readOnly = folders.filter((folder) => {
+    try {
+      accessSync(folder, constants.W_OK);
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
+  });
+  if (readOnly.length > 0)
+    throw new OperatorError(
+      `the file system is read-only at ${readOnly.join(", ")}`,
+      `Run the container with --volume /etc --volume /var/lib/borgserver --volume ${borgHome} --tmpfs /run --tmpfs /tmp; /etc gets a copy of the image's, with the accounts.`,
+    );
 }
 
 /** So that operators see where keys go; where the mount is read-only they know already. */

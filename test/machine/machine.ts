@@ -17,7 +17,7 @@ export interface Options {
   input?: string;
 }
 
-/** A throwaway machine (scripts/machine) with borgserver installed. Its first process reaps orphans, as a shell that waits does. */
+/** A throwaway machine (scripts/machine). */
 export class Machine {
   readonly #process: ChildProcess;
   readonly #folder: string;
@@ -26,29 +26,33 @@ export class Machine {
   log = "";
   #server: ChildProcess | null = null;
 
-  private constructor(hostname: string, binds: string[]) {
+  private constructor(script: string, options: string[], prepare: string) {
     this.#folder = mkdtempSync(join(tmpdir(), "machine-"));
     this.#pidFile = join(this.#folder, "pid");
+    // The first process reaps orphans, as a shell that waits does.
+    const first = `${prepare} && echo ready && while sleep 3600; do :; done`;
     this.#process = spawn(
-      join(root, "scripts/machine"),
-      [
-        "--net",
-        ...binds.flatMap((bind) => ["--bind", bind]),
-        "--hostname",
-        hostname,
-        "--pid-file",
-        this.#pidFile,
-        "sh",
-        "-c",
-        `${root}/scripts/install && echo ready && while sleep 3600; do :; done`,
-      ],
+      join(root, "scripts", script),
+      ["--net", "--pid-file", this.#pidFile, ...options, "sh", "-c", first],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
   }
 
-  /** @param binds folders of this machine to be seen there, each DIR:PATH */
-  static async start({ hostname = "backup", binds = [] as string[] } = {}): Promise<Machine> {
-    const machine = new Machine(hostname, binds);
+  /**
+   * A machine with borgserver installed.
+   * @param binds folders of this machine to be seen there, each DIR:PATH
+   */
+  static start({ hostname = "backup", binds = [] as string[] } = {}): Promise<Machine> {
+    const options = ["--hostname", hostname, ...binds.flatMap((bind) => ["--bind", bind])];
+    return Machine.#start(new Machine("machine", options, `${root}/scripts/install`));
+  }
+
+  /** A machine with podman and the images that were built, and nothing installed. */
+  static startPodman(): Promise<Machine> {
+    return Machine.#start(new Machine("podman-machine", [], "true"));
+  }
+
+  static async #start(machine: Machine): Promise<Machine> {
     await new Promise<void>((resolve, reject) => {
       let printed = "";
       const read = (chunk: Buffer) => {
