@@ -36,7 +36,7 @@ for i in $(seq 100); do podman exec "$1" /usr/local/lib/borgserver/health >/dev/
 `,
   );
   await machine.ok(
-    "chmod 755 /usr/local/sbin/docker /client/ready; mkdir -p /client/.ssh /start; ssh-keygen -q -t ed25519 -N '' -f /client/.ssh/id_ed25519",
+    "chmod 755 /usr/local/sbin/docker /client/ready; rm -rf /root/.ssh; mkdir -m 700 /root/.ssh; mkdir /start; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519",
   );
   await machine.ok(`cp ${process.cwd()}/compose.yaml /start/`);
   await machine.write(
@@ -47,6 +47,7 @@ ${commands.replace(/^docker (compose up|run) .*$/gm, (line) => `${line}\n/client
   );
   const { code, stdout, stderr } = await machine.run("bash /client/start.sh", {
     env: {
+      HOME: "/root", // ssh asks the account files, not HOME
       PATH: "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
       BORG_PASSPHRASE: "secret",
       BORG_BASE_DIR: "/client/base",
@@ -54,6 +55,6 @@ ${commands.replace(/^docker (compose up|run) .*$/gm, (line) => `${line}\n/client
     },
   });
   expect(`${code}\n${code === 0 ? "" : stdout + stderr}`).toBe("0\n");
-  expect(await machine.ok("ls /start/repos /start/repos-of-mine")).toContain("archive\ndb01\nweb01\n");
+  expect(await machine.ok("ls /start/repos; podman exec mybackup ls /repos")).toBe("archive\ndb01\nweb01\nlaptop\n");
   expect(await machine.ok("podman inspect --format '{{.Config.Hostname}}' borgserver")).toBe("borgserver\n");
 });
