@@ -55,6 +55,8 @@ ${commands.replace(/^docker (compose up|run) .*$/gm, (line) => `${line}\n/client
     },
   });
   expect(`${code}\n${code === 0 ? "" : stdout + stderr}`).toBe("0\n");
-  expect(await machine.ok("ls /start/repos; podman exec mybackup ls /repos")).toBe("archive\ndb01\nweb01\nlaptop\n");
+  expect(await machine.ok("ls /start/repos; podman exec mybackup ls /repos")).toBe(
+    "archive\ndb01\nweb01\nlaptop\n",
+  );
   expect(await machine.ok("podman inspect --format '{{.Config.Hostname}}' borgserver")).toBe("borgserver\n");
 });
