@@ -14,7 +14,7 @@ export function authorizedKeys(account: string, fingerprint: string): number {
   try {
     const grant = lookUpGrant(indexFile, account, fingerprint);
     if (grant) {
-      const command = forcedCommand(grant.role, account, grant.extraArguments);
+      const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
       writeSync(1, `${keyLine(command, grant.type, grant.blob)}\n`);
     }
     return 0;

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { applicationId, schemaVersion } from "./index-schema.ts";
-import type { Role } from "./role.ts";
+import type { Landlock, Role } from "./role.ts";
 import { openDatabase } from "./sqlite.ts";
 
 /** What an account may do with a key. */
@@ -9,6 +9,7 @@ export interface Grant {
   type: string;
   blob: string;
   extraArguments: string[];
+  landlock: Landlock;
 }
 
 /** Longest wait for a lock. Nothing locks a published index, so a lock is a fault, and a login must not wait for it. */
@@ -21,14 +22,15 @@ const lockTimeout = 500;
 export function lookUpGrant(file: string, account: string, fingerprint: string): Grant | null {
   const database = openIndex(file, lockTimeout);
   const row = database
-    .prepare<[string, string], { role: Role; type: string; blob: string; arguments: string }>(
-      `SELECT role, type, blob, arguments FROM grant JOIN role ON role.name = grant.role
+    .prepare<[string, string], Omit<Grant, "extraArguments"> & { arguments: string }>(
+      `SELECT role, type, blob, arguments, landlock FROM grant JOIN role ON role.name = grant.role
        WHERE account = ? AND fingerprint = ?`,
     )
     .get(account, fingerprint);
   database.close();
   if (!row) return null;
-  return { role: row.role, type: row.type, blob: row.blob, extraArguments: JSON.parse(row.arguments) };
+  const { arguments: extraArguments, ...grant } = row;
+  return { ...grant, extraArguments: JSON.parse(extraArguments) };
 }
 
 /** Opens a published index for reading, and makes sure that it is one. `timeout` in milliseconds. */

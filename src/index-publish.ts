@@ -21,11 +21,12 @@ export function publishIndex(file: string, { settings, accounts }: IndexContent,
   database.pragma(`application_id = ${applicationId}`);
   database.pragma(`user_version = ${schemaVersion}`);
   database.exec(schema);
-  const role = database.prepare("INSERT INTO role VALUES (?, ?)");
+  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
   const account = database.prepare("INSERT INTO account VALUES (?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?)");
   database.transaction(() => {
-    for (const name of roleNames) role.run(name, JSON.stringify(settings.extraArguments[name]));
+    for (const name of roleNames)
+      role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
     for (const { name, role, source, keys } of accounts) {
       account.run(name, role, source);
       for (const key of keys)

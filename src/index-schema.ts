@@ -6,10 +6,11 @@ export const schemaVersion = 1;
 
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree; `role` the extra arguments of borg
- * serve, as a JSON array: nothing at a login sees the environment. `account` is for operators.
+ * serve, as a JSON array, and how sessions are confined: nothing at a login sees the environment. `account` is
+ * for operators.
  */
 export const schema = `
-  CREATE TABLE role (name TEXT PRIMARY KEY, arguments TEXT NOT NULL) WITHOUT ROWID, STRICT;
+  CREATE TABLE role (name TEXT PRIMARY KEY, arguments TEXT NOT NULL, landlock INTEGER NOT NULL) WITHOUT ROWID, STRICT;
   CREATE TABLE account (name TEXT PRIMARY KEY, role TEXT NOT NULL, source TEXT NOT NULL) WITHOUT ROWID, STRICT;
   CREATE TABLE grant (
     account TEXT NOT NULL,

@@ -21,16 +21,26 @@ export function accountDirectory(role: Role, account: string): string {
   return role === "admin" ? repositoryFolder : `${repositoryFolder}/${account}`;
 }
 
+/** What the kernel can confine a session with: the version of Landlock's file system rules (landlock(7)), 0 for nothing. */
+export type Landlock = 0 | 1 | 2 | 3;
+
 /**
  * The words sshd runs for a login, whatever the client asked for: the session script, the directory it may
  * reach, and the borg serve that it turns into (borg-serve(1)). `extraArguments` come from the settings.
  */
-export function forcedCommand(role: Role, account: string, extraArguments: readonly string[]): string[] {
+export function forcedCommand(
+  role: Role,
+  account: string,
+  extraArguments: readonly string[],
+  landlock: Landlock,
+): string[] {
   const directory = accountDirectory(role, account);
   const restriction: Record<Role, string[]> = {
     repo: ["--restrict-to-repository", directory],
     appendonly: ["--restrict-to-repository", directory, "--append-only"],
     admin: ["--restrict-to-path", directory],
   };
-  return [`${libraryFolder}/session`, directory, "borg", "serve", ...restriction[role], ...extraArguments];
+  const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
+  const session = [`${libraryFolder}/session`, ...confinement, directory];
+  return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
 }

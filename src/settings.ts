@@ -2,7 +2,7 @@ import { parseKeyFile } from "./key-file.ts";
 import type { Account } from "./key-folder.ts";
 import { plainWord } from "./key-line.ts";
 import type { Problem } from "./problem.ts";
-import { type Role, roleNames, roles } from "./role.ts";
+import { type Landlock, type Role, roleNames, roles } from "./role.ts";
 
 /** What the operator set in the environment, validated. Stored in the index: nothing at a login sees the environment. */
 export interface Settings {
@@ -13,7 +13,9 @@ export interface Settings {
   borgKeys: string;
   /** Appended to borg serve, by role. */
   extraArguments: Record<Role, string[]>;
-  sandbox: "auto" | "off";
+  sandbox: "auto" | "require" | "off";
+  /** How sessions are confined: not the operator's to say, but found out at the start; until then, fully. */
+  landlock: Landlock;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
 }
@@ -68,14 +70,7 @@ export function readSettings(
     return words;
   };
 
-  const sandbox = oneOf("BORG_SANDBOX", ["auto", "require", "off"], "auto");
-  if (sandbox === "require")
-    problems.push({
-      where: "BORG_SANDBOX",
-      text: "This version cannot confine sessions.",
-      hint: "Use auto or off.",
-    });
-
+  const sandbox = oneOf("BORG_SANDBOX", ["auto", "require", "off"], "auto") as Settings["sandbox"];
   const settings: Settings = {
     uid: readId("PUID", reservedIds.uids),
     gid: readId("PGID", reservedIds.gids),
@@ -84,7 +79,8 @@ export function readSettings(
       Role,
       string[]
     >,
-    sandbox: sandbox === "off" ? "off" : "auto",
+    sandbox,
+    landlock: sandbox === "off" ? 0 : 3,
     logLevel: oneOf("SSH_LOG_LEVEL", logLevels, "INFO"),
   };
   problems.push(...borgAccount(settings).problems);

@@ -10,6 +10,7 @@ import { fingerprintOf } from "./public-key.ts";
 import { publish, storeSettings, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound } from "./report.ts";
 import { roleNames, roles } from "./role.ts";
+import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { applyUpdate } from "./update.ts";
@@ -18,7 +19,7 @@ import { applyUpdate } from "./update.ts";
 export function prepareStart(environment: Environment): void {
   requireWritable();
   const borg = testBorg();
-  const { content, hostKeys, failures } = withLock(lockFile, () => {
+  const { content, hostKeys, unconfined, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     publish(checked.content);
     const { failures } = applyUpdate(checked.content);
@@ -36,8 +37,8 @@ export function prepareStart(environment: Environment): void {
     note(
       `no keys yet: put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS`,
     );
-  const reason = settings.sandbox === "off" ? "BORG_SANDBOX=off" : "this version cannot";
-  note(`sessions are not confined by the kernel (${reason}); borg alone restricts them`);
+  if (settings.landlock > 0) note("sessions are confined by the kernel (Landlock)");
+  else note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
   for (const { publicKey } of hostKeys) {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
@@ -49,11 +50,29 @@ export function prepareStart(environment: Environment): void {
  * Finds all problems of the settings, the key folder and the host keys before it throws them, and before
  * anything is changed but for host keys and folders that were missing.
  */
-function checkEverything(environment: Environment): { content: IndexContent; hostKeys: HostKey[] } {
+function checkEverything(environment: Environment): {
+  content: IndexContent;
+  hostKeys: HostKey[];
+  /** Why sessions are not confined; empty where they are. */
+  unconfined: string;
+} {
   const files = readAccountFiles();
   const { settings, problems } = readSettings(environment, reservedIds(files));
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
+
+  let unconfined = "BORG_SANDBOX=off";
+  if (settings.sandbox !== "off" && problems.length === 0) {
+    const probe = probeLandlock(settings);
+    settings.landlock = probe.landlock;
+    unconfined = probe.reason;
+    if (settings.sandbox === "require" && probe.landlock === 0)
+      problems.push({
+        where: "BORG_SANDBOX",
+        text: `Sessions cannot be confined by the kernel here: ${probe.reason}.`,
+        hint: "Use a kernel with Landlock (5.13 or later) and the image as it is, or set it to auto.",
+      });
+  }
 
   makeMissingFolders();
   problems.push(...makeMissingHostKeys(hostKeyFolder));
@@ -64,7 +83,7 @@ function checkEverything(environment: Environment): { content: IndexContent; hos
   const all = [...problems, ...keyProblems];
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
-  return { content, hostKeys: hostKeys.keys };
+  return { content, hostKeys: hostKeys.keys, unconfined };
 }
 
 /** A container may have a read-only root, but accounts stand in /etc. */

@@ -120,9 +120,9 @@ describe("a setting that is wrong stops the start with exit 4", () => {
     ["an id of the login program", { PUID: "BORGKEYS" }, "is the id of borgkeys, which the server relies on"],
     ["an id out of range", { PGID: "4294967295" }, 'PGID: "4294967295" is not a numeric id'],
     [
-      "confinement that this version lacks",
+      "confinement that this machine lacks",
       { BORG_SANDBOX: "require" },
-      "BORG_SANDBOX: This version cannot confine sessions",
+      "BORG_SANDBOX: Sessions cannot be confined by the kernel here: setpriv: unrecognized option '--landlock-access",
     ],
   ])("%s", async (_, settings, message) => {
     const ids = Object.fromEntries(

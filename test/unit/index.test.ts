@@ -40,6 +40,7 @@ test("a published index says what was put into it", () => {
     type: "ssh-ed25519",
     blob: "AAAA1",
     extraArguments: ["--storage-quota", "20G"],
+    landlock: 3,
   });
   expect(lookUpGrant(file, "boss", "SHA256:b")).toMatchObject({ role: "admin", extraArguments: [] });
   expect(lookUpGrant(file, "boss", "SHA256:a")).toBeNull();

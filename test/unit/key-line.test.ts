@@ -13,12 +13,25 @@ test.each<[Role, string]>([
   ],
   ["admin", `${library}/session /repos borg serve --restrict-to-path /repos`],
 ])("the role %s forces its command", (role, command) => {
-  expect(keyLine(forcedCommand(role, "web01", []), "ssh-ed25519", "AAAA")).toBe(
+  expect(keyLine(forcedCommand(role, "web01", [], 3), "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command}" ssh-ed25519 AAAA`,
   );
-  expect(keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"]), "ssh-ed25519", "AAAA")).toBe(
+  expect(keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"], 3), "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`,
   );
+});
+
+test("a kernel that can do less is named to the session", () => {
+  expect(forcedCommand("repo", "web01", [], 2).slice(0, 3)).toEqual([
+    `${library}/session`,
+    "--landlock=2",
+    "/repos/web01",
+  ]);
+  expect(forcedCommand("admin", "boss", [], 0).slice(0, 3)).toEqual([
+    `${library}/session`,
+    "--landlock=0",
+    "/repos",
+  ]);
 });
 
 describe("whatever the fields are,", () => {
@@ -35,7 +48,7 @@ describe("whatever the fields are,", () => {
         (role, account, extra, type, blob) => {
           let line: string;
           try {
-            line = keyLine(forcedCommand(role, account, extra), type, blob);
+            line = keyLine(forcedCommand(role, account, extra, 3), type, blob);
           } catch {
             return;
           }
@@ -53,7 +66,7 @@ describe("whatever the fields are,", () => {
     const word = fc.stringMatching(/^[A-Za-z0-9@%+=:,./_-]+$/);
     fc.assert(
       fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
-        const command = forcedCommand(role, account, extra);
+        const command = forcedCommand(role, account, extra, 3);
         const line = keyLine(command, "ssh-rsa", "AAAA");
         expect(/^restrict,command="([^"]*)" ssh-rsa AAAA$/.exec(line)?.[1]?.split(" ")).toEqual(command);
       }),

@@ -13,6 +13,7 @@ test("an empty environment gives the defaults", () => {
       borgKeys: "",
       extraArguments: { repo: [], appendonly: [], admin: [] },
       sandbox: "auto",
+      landlock: 3,
       logLevel: "INFO",
     },
   });
@@ -34,7 +35,6 @@ test.each([
   ["PGID", "990"],
   ["PGID", "users"],
   ["BORG_SANDBOX", "on"],
-  ["BORG_SANDBOX", "require"],
   ["SSH_LOG_LEVEL", "info"],
   ["BORG_SSHKEYS", "ssh-ed25519 AAAA"],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path"],
@@ -55,4 +55,9 @@ test.each([
 test("numeric ids may be high, and those of other accounts", () => {
   expect(read({ PUID: "99", PGID: "100" }).problems).toEqual([]);
   expect(read({ PUID: "4294967294", PGID: "101" }).problems).toEqual([]);
+});
+
+test("sessions are confined unless the operator says otherwise, or the start finds that they cannot be", () => {
+  expect(read({ BORG_SANDBOX: "require" }).settings).toMatchObject({ sandbox: "require", landlock: 3 });
+  expect(read({ BORG_SANDBOX: "off" }).settings).toMatchObject({ sandbox: "off", landlock: 0 });
 });

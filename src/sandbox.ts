@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { libraryFolder, runFolder } from "./paths.ts";
+import type { Owner } from "./repositories.ts";
+import type { Landlock } from "./role.ts";
+
+/**
+ * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (scripts/session) that
+ * tries to write outside of its directory.
+ * @returns the version of Landlock's rules, and where it is 0 the reason
+ */
+export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
+  mkdirSync(runFolder, { recursive: true });
+  const folder = mkdtempSync(`${runFolder}/probe-`);
+  const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
+  try {
+    for (const path of [folder, inside, outside]) {
+      mkdirSync(path, { recursive: true });
+      chownSync(path, owner.uid, owner.gid);
+    }
+    let reason = "";
+    for (const landlock of [3, 2, 1] as const) {
+      reason = confined(owner, landlock, inside, outside);
+      if (reason === "") return { landlock, reason };
+    }
+    return { landlock: 0, reason };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** An empty string if the session could write inside and not outside, or else the reason. */
+function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
+  const become = ["--reuid", `${owner.uid}`, "--regid", `${owner.gid}`, "--clear-groups", "--"];
+  const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
+  const attempt = ["sh", "-c", `: >${inside}/file || exit 2; if : >${outside}/file; then exit 3; fi`];
+  const { status, stderr, error } = spawnSync("setpriv", [...become, ...session, ...attempt], {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
+  });
+  if (error) return error.message;
+  if (status === 0) return "";
+  if (status === 3) return "the kernel let a confined session write elsewhere";
+  return stderr.trim().split("\n")[0] ?? "";
+}
