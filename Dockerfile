@@ -5,7 +5,7 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 COPY . .
-RUN scripts/build
+RUN scripts/build && DESTDIR=/installed scripts/install files
 
 FROM debian:trixie-slim AS borg
 ARG BORG_VERSION=1.4.5
@@ -26,8 +26,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
  && rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc /usr/share/man \
  && mkdir -p /repos
 COPY --from=borg /opt/borg /opt/borg
-RUN --mount=type=bind,from=program,source=/src,target=/src \
-    /src/scripts/install
+COPY --from=program /installed /
+RUN /usr/local/lib/borgserver/install system
 
 EXPOSE 22
 VOLUME /sshkeys /repos

@@ -33,7 +33,11 @@ export function probeLandlock(owner: Owner): { landlock: Landlock; reason: strin
 function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
   const become = ["--reuid", `${owner.uid}`, "--regid", `${owner.gid}`, "--clear-groups", "--"];
   const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
-  const attempt = ["sh", "-c", `: >${inside}/file || exit 2; if : >${outside}/file; then exit 3; fi`];
+  const attempt = [
+    "sh",
+    "-c",
+    `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
+  ];
   const { status, stderr, error } = spawnSync("setpriv", [...become, ...session, ...attempt], {
     encoding: "utf8",
     env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },

@@ -1,0 +1,197 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Containers } from "./containers.ts";
+
+let containers: Containers;
+
+beforeAll(async () => {
+  containers = await Containers.start();
+  for (const name of ["web", "boss"]) await containers.machine.makeKey(name);
+});
+afterAll(() => containers?.stop());
+
+async function serve(name: string, port: number, options = ""): Promise<void> {
+  for (const account of ["web", "db"]) await containers.drop(name, `repos/${account}`, "web");
+  await containers.drop(name, "admins/boss", "boss");
+  await containers.serve(name, port, options);
+  await containers.pin(name, port);
+  await containers.ok(
+    `echo secret >/${name}/repos/db/file; chown 1000:1000 /${name}/repos/db/file; chmod 600 /${name}/repos/db/file`,
+  );
+}
+
+/** A stand-in for a borg serve that an attacker took over: prints each line of its attempts that succeeded. */
+const attacker = `#!/bin/bash
+try() { if timeout 5 bash -c "$1" >/dev/null 2>&1; then echo "$1"; fi; }
+try 'echo x >$HOME/own && cat $HOME/own && mkdir $HOME/d && mv $HOME/own $HOME/d/own && rm -r $HOME/d'
+try 'cat /repos/db/file'
+try 'echo x >>/repos/db/file'
+try 'echo x >/repos/db/planted'
+try 'rm /repos/db/file'
+try 'ls /repos/db'
+try 'ls /repos'
+try 'mkdir /repos/new && rmdir /repos/new'
+try 'ln -sf /repos/db/file $HOME/link && cat $HOME/link'
+try 'ln /repos/db/file $HOME/hard'
+try 'mv /repos/db/file $HOME/stolen'
+try 'mkfifo $HOME/fifo'
+try 'ls /sshkeys'
+try 'cat /sshkeys/repos/web'
+try 'cat /sshkeys/host/ssh_host_ed25519_key'
+try 'ls /run/borgserver'
+try 'cat /run/borgserver/host-keys/ssh_host_ed25519_key'
+try 'ls /var/lib/borgserver'
+try 'cat /var/lib/borgserver/index.sqlite'
+try 'echo x >>/var/lib/borgserver/index.sqlite'
+try 'echo x >>/etc/passwd'
+try 'cat /etc/shadow'
+try 'echo x >/tmp/x'
+try 'ls /var/cache/borgserver'
+try 'cat /root/.profile'
+try '[ "$(ulimit -c)" != 0 ]'
+try '! grep -q "^NoNewPrivs:.1" /proc/self/status'
+`;
+
+/** What the attacker achieved in a session of this account. */
+async function achieved(name: string, port: number, account: string, key = "web"): Promise<string[]> {
+  await containers.machine.write("/client/attacker", attacker);
+  await containers.ok(`podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`);
+  await containers.ok(
+    `podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && mv borg borg.real && ln -s attacker borg'`,
+  );
+  try {
+    const { stdout } = await containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`);
+    return stdout.trim().split("\n");
+  } finally {
+    await containers.ok(`podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && mv borg.real borg'`);
+  }
+}
+
+/** Every operation of borg that reaches the server. */
+async function works(port: number): Promise<void> {
+  const repository = `ssh://web@127.0.0.1:${port}/repos/web`;
+  await containers.ok(`rm -rf /client/borg-web; head -c 3000000 /dev/urandom >/client/large`);
+  for (const command of [
+    `init -e repokey ${repository}`,
+    `create ${repository}::a /client/large`,
+    `create ${repository}::b /client/large /client/web.pub`,
+    `check --verify-data ${repository}`,
+    `check --repair ${repository}`,
+    `list ${repository}::b`,
+    `info ${repository}`,
+    `key change-passphrase ${repository}`,
+    `with-lock ${repository} true`,
+    `delete ${repository}::a`,
+    `prune --keep-last 1 ${repository}`,
+    `compact ${repository}`,
+    `break-lock ${repository}`,
+  ]) {
+    const env = { ...containers.machine.client("web"), BORG_NEW_PASSPHRASE: "secret" };
+    const { code, stderr } = await containers.machine.run(`cd /client && borg ${command} </dev/null`, {
+      env,
+    });
+    expect(`${command}: ${code} ${code === 0 ? "" : stderr}`).toBe(`${command}: 0 `);
+  }
+}
+
+describe("a confined session", () => {
+  const own =
+    "echo x >$HOME/own && cat $HOME/own && mkdir $HOME/d && mv $HOME/own $HOME/d/own && rm -r $HOME/d";
+
+  beforeAll(() => serve("confined", 2240));
+
+  test("is what the start announces, and require is content with it", async () => {
+    expect(await containers.log("confined")).toContain("sessions are confined by the kernel (Landlock)");
+    await containers.serve("required", 2241, "--env BORG_SANDBOX=require");
+  });
+
+  test("reaches its own repository and nothing else, whatever borg has become", async () => {
+    expect(await achieved("confined", 2240, "web")).toEqual([own]);
+    expect(await containers.ok("cat /confined/repos/db/file; ls /confined/repos/db")).toBe("secret\nfile\n");
+  });
+
+  test("of an admin reaches /repos and nothing else", async () => {
+    const reached = await achieved("confined", 2240, "boss", "boss");
+    expect(reached).toEqual(expect.arrayContaining(["cat /repos/db/file", "ls /repos"]));
+    expect(
+      reached.filter((line) => /sshkeys|\/run|\/var|\/etc|\/tmp|\/root|fifo|ulimit|NoNewPrivs/.test(line)),
+    ).toEqual([]);
+    await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
+  });
+
+  test("lets borg do all it does", () => works(2240));
+
+  test("can empty its repository, and begin anew, but not remove the directory from /repos", async () => {
+    const repository = "ssh://web@127.0.0.1:2240/repos/web";
+    const { code, stderr } = await containers.machine.borg("web", `delete ${repository}`);
+    expect(stderr).toContain("Permission denied: '/repos/web'");
+    expect(code).toBe(2);
+    expect(await containers.ok("ls -A /confined/repos/web")).toBe("");
+    expect(await containers.machine.borg("web", `init -e none ${repository}`)).toMatchObject({ code: 0 });
+  });
+
+  test.each([1, 2])(
+    "lets borg do all it does where the kernel knows version %s of the rules alone",
+    async (version) => {
+      const session = "/usr/local/lib/borgserver/session";
+      await containers.machine.write(
+        "/client/session",
+        `#!/bin/sh\nexec ${session}.real --landlock=${version} "$@"\n`,
+      );
+      await containers.ok(
+        `podman exec confined mv ${session} ${session}.real && podman cp /client/session confined:${session} && podman exec confined chmod 755 ${session}`,
+      );
+      await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
+      try {
+        await works(2240);
+        await containers.ok(
+          "rm -rf /confined/repos/*; podman exec confined update-borgusers; echo secret >/confined/repos/db/file; chown 1000:1000 /confined/repos/db/file",
+        );
+        const reached = await achieved("confined", 2240, "web");
+        expect(reached.filter((line) => /\/repos\/|sshkeys|\/var|\/etc|\/tmp/.test(line))).toEqual([]);
+      } finally {
+        await containers.ok(`podman exec confined mv ${session}.real ${session}`);
+      }
+    },
+  );
+});
+
+test("with BORG_SANDBOX=off the start says so, and borg's restriction is the only one", async () => {
+  await serve("open", 2242, "--env BORG_SANDBOX=off");
+  expect(await containers.log("open")).toContain(
+    "sessions are not confined by the kernel (BORG_SANDBOX=off); borg alone restricts them",
+  );
+  const reached = await achieved("open", 2242, "web");
+  // That this succeeds here shows that it is the kernel that refuses it above.
+  expect(reached).toEqual(expect.arrayContaining(["cat /repos/db/file", "ls /repos/db"]));
+  expect(reached.filter((line) => /host_ed25519|\/var\/lib|passwd|shadow/.test(line))).toEqual([]);
+});
+
+describe("where the kernel cannot confine", () => {
+  const without = "--security-opt seccomp=/client/no-landlock.json";
+
+  beforeAll(() =>
+    containers.machine.write(
+      "/client/no-landlock.json",
+      JSON.stringify({
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{ names: ["landlock_create_ruleset"], action: "SCMP_ACT_ERRNO", errnoRet: 38 }],
+      }),
+    ),
+  );
+
+  test("auto serves all the same and says so", async () => {
+    await serve("auto", 2243, without);
+    expect(await containers.log("auto")).toMatch(
+      /sessions are not confined by the kernel \(setpriv: .*not implemented\); borg alone/,
+    );
+    await works(2243);
+  });
+
+  test("require refuses to start, with exit 4", async () => {
+    const { code, stderr } = await containers.run(
+      `podman run --rm ${without} --env BORG_SANDBOX=require localhost/borgserver`,
+    );
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^BORG_SANDBOX: Sessions cannot be confined by the kernel here: setpriv/m);
+  });
+});
