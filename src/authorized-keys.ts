@@ -15,7 +15,7 @@ export function authorizedKeys(account: string, fingerprint: string): number {
     const grant = lookUpGrant(indexFile, account, fingerprint);
     if (grant) {
       const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
-      writeSync(1, `${keyLine(command, grant.type, grant.blob)}\n`);
+      writeSync(1, `${keyLine(command, grant, grant.type, grant.blob)}\n`);
     }
     return 0;
   } catch (error) {

@@ -163,15 +163,19 @@ function list(json: boolean): number {
       account: name,
       role,
       source,
-      keys: keys.map(({ type, fingerprint, comment, line }) => ({ type, fingerprint, comment, line })),
+      keys: keys.map(({ blob: _, ...key }) => key),
     }));
     say(JSON.stringify(shown, null, 2));
     return exitCode.done;
   }
   for (const { name, role, keys } of accounts) {
     say(`${name} (${role})`);
-    for (const { fingerprint, type, comment } of keys)
-      say(`  ${fingerprint} ${type}${comment ? ` ${printable(comment)}` : ""}`);
+    for (const { fingerprint, type, comment, addresses, expires } of keys) {
+      const limits = [addresses && `from ${addresses}`, expires && `until ${expires}`]
+        .filter(Boolean)
+        .map((limit) => ` (${limit})`);
+      say(`  ${fingerprint} ${type}${comment && ` ${printable(comment)}`}${limits.join("")}`);
+    }
   }
   if (accounts.length === 0) note("the index holds no accounts");
   return exitCode.done;

@@ -72,7 +72,7 @@ export function readIndex(file: string): Account[] {
     const keys = new Map<string, KeyAt[]>();
     for (const { account, ...key } of database
       .prepare<[], KeyAt & { account: string }>(
-        "SELECT account, type, blob, fingerprint, comment, line FROM grant ORDER BY line",
+        "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant ORDER BY line",
       )
       .iterate()) {
       const others = keys.get(account);

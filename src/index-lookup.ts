@@ -1,10 +1,11 @@
 import { statSync } from "node:fs";
 import { applicationId, schemaVersion } from "./index-schema.ts";
+import type { Limits } from "./key-options.ts";
 import type { Landlock, Role } from "./role.ts";
 import { openDatabase } from "./sqlite.ts";
 
 /** What an account may do with a key. */
-export interface Grant {
+export interface Grant extends Limits {
   role: Role;
   type: string;
   blob: string;
@@ -23,7 +24,7 @@ export function lookUpGrant(file: string, account: string, fingerprint: string):
   const database = openIndex(file, lockTimeout);
   const row = database
     .prepare<[string, string], Omit<Grant, "extraArguments"> & { arguments: string }>(
-      `SELECT role, type, blob, arguments, landlock FROM grant JOIN role ON role.name = grant.role
+      `SELECT role, type, blob, addresses, expires, arguments, landlock FROM grant JOIN role ON role.name = grant.role
        WHERE account = ? AND fingerprint = ?`,
     )
     .get(account, fingerprint);

@@ -23,14 +23,14 @@ export function publishIndex(file: string, { settings, accounts }: IndexContent,
   database.exec(schema);
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
   const account = database.prepare("INSERT INTO account VALUES (?, ?, ?)");
-  const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   database.transaction(() => {
     for (const name of roleNames)
       role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
     for (const { name, role, source, keys } of accounts) {
       account.run(name, role, source);
-      for (const key of keys)
-        grant.run(name, key.fingerprint, role, key.type, key.blob, key.line, key.comment);
+      for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
+        grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
     }
   })();
   database.close();

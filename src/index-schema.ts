@@ -18,6 +18,8 @@ export const schema = `
     role TEXT NOT NULL,
     type TEXT NOT NULL,
     blob TEXT NOT NULL,
+    addresses TEXT NOT NULL,
+    expires TEXT NOT NULL,
     line INTEGER NOT NULL,
     comment TEXT NOT NULL,
     PRIMARY KEY (account, fingerprint)

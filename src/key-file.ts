@@ -14,7 +14,7 @@ const longestLine = 8192;
 
 /**
  * The keys of one file: one a line; blank lines and `#` comments are skipped, lines may end in CR LF.
- * A key that stands twice counts once. Never repeats text of the file in a problem: it may be a secret.
+ * A key that stands twice counts once, but must not stand there with other options. Never repeats text of the file in a problem: it may be a secret.
  */
 export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; problems: Problem[] } {
   const whole = wholeFileProblem(content);
@@ -36,7 +36,17 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
     }
     const result = parsePublicKey(text);
     if (isRefusal(result)) problems.push({ where, line, ...result });
-    else if (!keys.has(result.fingerprint)) keys.set(result.fingerprint, { ...result, line });
+    else {
+      const other = keys.get(result.fingerprint);
+      if (other && (other.addresses !== result.addresses || other.expires !== result.expires))
+        problems.push({
+          where,
+          line,
+          text: `The key stands in line ${other.line} too, with other options.`,
+          hint: "Keep one of the two lines.",
+        });
+      if (!other) keys.set(result.fingerprint, { ...result, line });
+    }
   }
   if (keys.size === 0 && problems.length === 0)
     problems.push({

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import sshpk from "sshpk";
+import { type Limits, noLimits, parseKeyOptions } from "./key-options.ts";
 
 /** A public key as sshd knows it, in parsed fields. */
-export interface PublicKey {
+export interface PublicKey extends Limits {
   /** The key type, e.g. `ssh-ed25519`. */
   type: string;
   /** The key itself (RFC 4253, 6.6), canonical base64. */
@@ -31,20 +32,26 @@ const curves: Record<string, { name: string; bytes: number }> = {
 
 const accepted = new Set(["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com", ...Object.keys(curves)]);
 
+const certificate = /-cert-v0[01]@openssh\.com$/;
+
 const makeOne = "Make a key with: ssh-keygen -t ed25519";
 const copyAgain = "Copy the line from the client's .pub file again.";
 
 /**
- * Reads one line of a key file: type, base64, comment. Nothing may stand before the type. The line grammar is
+ * Reads one line of a key file: options that narrow (key-options.ts), type, base64, comment. The grammar is
  * strict, the fields of the key are checked one by one (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH's
  * PROTOCOL.u2f), and sshpk must read the same key out of it, where it knows the type.
  */
 export function parsePublicKey(line: string): PublicKey | Refusal {
   if (/[^\P{Cc}\t]/u.test(line)) return { text: "The line has a control character.", hint: copyAgain };
 
-  const fields = /^[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*?))?[ \t]*$/.exec(line);
+  const { options, key } = splitOptions(line);
+  const limits = options === "" ? noLimits : parseKeyOptions(options);
+  if ("hint" in limits) return limits;
+
+  const fields = /^[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*?))?[ \t]*$/.exec(key);
   const [type = "", blob = "", comment = ""] = fields?.slice(1) ?? [];
-  const refusal = typeRefusal(type, line);
+  const refusal = typeRefusal(type, key);
   if (refusal) return refusal;
 
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) return { text: "The key is not base64.", hint: copyAgain };
@@ -58,7 +65,7 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
   const fingerprint = fingerprintOf(blob);
   if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
     return { text: "The key is not a valid key of its type.", hint: copyAgain };
-  return { type, blob, fingerprint, comment };
+  return { type, blob, fingerprint, comment, ...limits };
 }
 
 /** The fingerprint of a key in base64, as ssh-keygen -l prints it. */
@@ -71,9 +78,18 @@ export function isRefusal(result: PublicKey | Refusal): result is Refusal {
   return "hint" in result;
 }
 
+/** A line that does not start with a key type, but has one behind a first word, starts with options. */
+function splitOptions(line: string): { options: string; key: string } {
+  const [, first = "", rest = ""] = /^[ \t]*((?:[^" \t]|"[^"]*")+)[ \t]+(.*)$/.exec(line) ?? [];
+  const isType = (word: string) => accepted.has(word) || word === "ssh-dss" || certificate.test(word);
+  return !isType(first) && isType(rest.split(/[ \t]/)[0] ?? "")
+    ? { options: first, key: rest }
+    : { options: "", key: line };
+}
+
 function typeRefusal(type: string, line: string): Refusal | null {
   if (accepted.has(type)) return null;
-  if (/-cert-v0[01]@openssh\.com$/.test(type))
+  if (certificate.test(type))
     return {
       text: "Certificates are not accepted.",
       hint: "Use the plain public key that the certificate was made from.",
@@ -83,7 +99,7 @@ function typeRefusal(type: string, line: string): Refusal | null {
   const later = line.split(/[ \t]+/).slice(1);
   if (later.some((word) => accepted.has(word)))
     return {
-      text: "There is text before the key; options are not accepted, the folder alone decides what a key may do.",
+      text: "There is text before the key that is no option of it.",
       hint: "Remove what stands before the key type.",
     };
   return {

@@ -94,7 +94,9 @@ export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
 } {
   if (borgKeys.trim() === "") return { account: null, problems: [] };
   const source = "BORG_SSHKEYS";
-  const { keys, problems } = parseKeyFile(source, Buffer.from(borgKeys.replaceAll(",", "\n")));
+  // A comma between keys, not one inside the quotes of an option.
+  const lines = borgKeys.replace(/"[^"\n]*"|,/g, (found) => (found === "," ? "\n" : found));
+  const { keys, problems } = parseKeyFile(source, Buffer.from(lines));
   return { account: { name: "borg", role: "admin", source, keys }, problems };
 }
 

@@ -19,6 +19,8 @@ const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   type: "ssh-ed25519",
   blob: `AAAA${at}`,
   fingerprint,
+  addresses: "",
+  expires: "20301231000000Z",
   comment: "'; DROP TABLE grant; --",
   line: at + 1,
 }));
@@ -41,6 +43,8 @@ test("a published index says what was put into it", () => {
     blob: "AAAA1",
     extraArguments: ["--storage-quota", "20G"],
     landlock: 3,
+    addresses: "",
+    expires: "20301231000000Z",
   });
   expect(lookUpGrant(file, "boss", "SHA256:b")).toMatchObject({ role: "admin", extraArguments: [] });
   expect(lookUpGrant(file, "boss", "SHA256:a")).toBeNull();

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { keyLine } from "../../src/key-line.ts";
+import { noLimits } from "../../src/key-options.ts";
 import { forcedCommand, type Role, roleNames } from "../../src/role.ts";
 
 const library = "/usr/local/lib/borgserver";
@@ -13,12 +14,12 @@ test.each<[Role, string]>([
   ],
   ["admin", `${library}/session /repos borg serve --restrict-to-path /repos`],
 ])("the role %s forces its command", (role, command) => {
-  expect(keyLine(forcedCommand(role, "web01", [], 3), "ssh-ed25519", "AAAA")).toBe(
+  expect(keyLine(forcedCommand(role, "web01", [], 3), noLimits, "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command}" ssh-ed25519 AAAA`,
   );
-  expect(keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"], 3), "ssh-ed25519", "AAAA")).toBe(
-    `restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`,
-  );
+  expect(
+    keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"], 3), noLimits, "ssh-ed25519", "AAAA"),
+  ).toBe(`restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`);
 });
 
 test("a kernel that can do less is named to the session", () => {
@@ -45,16 +46,18 @@ describe("whatever the fields are,", () => {
         fc.array(text),
         text,
         text,
-        (role, account, extra, type, blob) => {
+        fc.oneof(fc.constant(""), text),
+        fc.oneof(fc.constant(""), text),
+        (role, account, extra, type, blob, from, expires) => {
           let line: string;
           try {
-            line = keyLine(forcedCommand(role, account, extra, 3), type, blob);
+            line = keyLine(forcedCommand(role, account, extra, 3), { addresses: from, expires }, type, blob);
           } catch {
             return;
           }
           // One line, one pair of quotes, no escapes: nothing can leave the command or add an option.
           expect(line).toMatch(
-            /^restrict,command="[A-Za-z0-9@%+=:,./_ -]+" [a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/,
+            /^restrict,command="[A-Za-z0-9@%+=:,./_ -]+"(,from="[0-9a-fA-F.:*?!,/]+")?(,expiry-time="[0-9]{14}Z")? [a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/,
           );
         },
       ),
@@ -67,7 +70,7 @@ describe("whatever the fields are,", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
         const command = forcedCommand(role, account, extra, 3);
-        const line = keyLine(command, "ssh-rsa", "AAAA");
+        const line = keyLine(command, noLimits, "ssh-rsa", "AAAA");
         expect(/^restrict,command="([^"]*)" ssh-rsa AAAA$/.exec(line)?.[1]?.split(" ")).toEqual(command);
       }),
     );
@@ -84,5 +87,14 @@ test.each([
   ["a type with a space", ["a"], "ssh-rsa x", "AAAA"],
   ["a blob with a line break", ["a"], "ssh-rsa", "AAAA\n"],
 ])("%s throws", (_, command, type, blob) => {
-  expect(() => keyLine(command, type, blob)).toThrow();
+  expect(() => keyLine(command, noLimits, type, blob)).toThrow();
+});
+
+test("limits stand behind the command", () => {
+  const limits = { addresses: "192.0.2.0/24,!192.0.2.9", expires: "20301231000000Z" };
+  expect(keyLine(["a"], limits, "ssh-rsa", "AAAA")).toBe(
+    'restrict,command="a",from="192.0.2.0/24,!192.0.2.9",expiry-time="20301231000000Z" ssh-rsa AAAA',
+  );
+  expect(() => keyLine(["a"], { addresses: 'x",command="id', expires: "" }, "ssh-rsa", "AAAA")).toThrow();
+  expect(() => keyLine(["a"], { addresses: "", expires: "tomorrow" }, "ssh-rsa", "AAAA")).toThrow();
 });

@@ -63,9 +63,10 @@ describe("refuses", () => {
   const one = Buffer.from([1]);
   const modulus = (bits: number) => Buffer.concat([Buffer.from([0]), Buffer.alloc(bits / 8, 0xff)]);
   test.each([
-    ["options before the key", `command="id" ${ed25519}`, /text before the key/],
-    ["an option alone before the key", `restrict ${ed25519}`, /text before the key/],
-    ["a host name before the key", `example.org ${ed25519}`, /text before the key/],
+    ["an option that widens", `command="id" ${ed25519}`, /option before the key that is not accepted/],
+    ["an option without a value", `restrict ${ed25519}`, /option before the key that is not accepted/],
+    ["a host name before the key", `example.org ${ed25519}`, /option before the key that is not accepted/],
+    ["two words before the key", `example.org x ${ed25519}`, /text before the key/],
     ["a DSA key", `ssh-dss ${wire("ssh-dss")}`, /DSA/],
     ["a certificate", `ssh-ed25519-cert-v01@openssh.com ${ed25519Blob}`, /Certificates/],
     ["an unknown type", `ssh-xmss@openssh.com ${ed25519Blob}`, /not an OpenSSH public key/],

@@ -1,0 +1,103 @@
+import { isIPv4, isIPv6 } from "node:net";
+import type { Refusal } from "./public-key.ts";
+
+/** How far a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string where it is not. */
+export interface Limits {
+  /** Addresses that it may come from: a pattern list, as `from="…"` takes it. */
+  addresses: string;
+  /** The end of its time, YYYYMMDDHHMMSSZ, as `expiry-time="…"` takes it: UTC, whatever sshd's time zone. */
+  expires: string;
+}
+
+export const noLimits: Limits = { addresses: "", expires: "" };
+
+const hint =
+  'Before a key may stand from="ADDRESS,…" and expiry-time="YYYYMMDD[HHMM[SS]][Z]", and nothing else.';
+
+/** Reads the options before a key. Those that only narrow are taken; every other is refused. */
+export function parseKeyOptions(text: string): Limits | Refusal {
+  const limits = { ...noLimits };
+  for (const option of text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? []) {
+    const [, name = "", value] = /^([a-z-]+)=("[^"\\]*")$/i.exec(option) ?? [];
+    const field = ({ from: "addresses", "expiry-time": "expires" } as const)[name.toLowerCase()];
+    if (field === undefined || value === undefined)
+      return { text: "There is an option before the key that is not accepted.", hint };
+    if (limits[field] !== "") return { text: `The option ${name} stands twice.`, hint };
+    const parsed = (field === "addresses" ? readFrom : readExpiry)(value.slice(1, -1));
+    if (typeof parsed !== "string") return parsed;
+    limits[field] = parsed;
+  }
+  return limits;
+}
+
+/** A pattern list that sshd can match with an address (match_host_and_ip in OpenSSH's match.c). */
+function readFrom(list: string): string | Refusal {
+  const patterns = list.split(",");
+  for (const pattern of patterns) {
+    const wrong = addressProblem(pattern.replace(/^!/, ""));
+    if (wrong)
+      return {
+        text: `from: ${wrong}`,
+        hint: 'As in from="192.0.2.7,198.51.100.0/24,!198.51.100.9,2001:db8::/32".',
+      };
+  }
+  if (patterns.every((pattern) => pattern.startsWith("!")))
+    return {
+      text: "from: exclusions alone let nobody in.",
+      hint: 'Add what they are excluded from, as in from="!192.0.2.9,*".',
+    };
+  return list;
+}
+
+function addressProblem(pattern: string): string | null {
+  const [address = "", bits, ...more] = pattern.split("/");
+  if (bits === undefined) {
+    if (isIPv4(address) || isIPv6(address)) return null;
+    if (/^[0-9a-fA-F.:]*[*?][0-9a-fA-F.:*?]*$/.test(address)) return null;
+    return "there is something that is no address; host names are not looked up here.";
+  }
+  const value = addressValue(address);
+  if (value === null || more.length > 0 || !/^[0-9]{1,3}$/.test(bits) || Number(bits) > value.bits)
+    return "there is a network that is none.";
+  const hostBits = BigInt(value.bits - Number(bits));
+  // sshd takes a network with host bits for an error, and denies the login.
+  return (value.number & ((1n << hostBits) - 1n)) === 0n
+    ? null
+    : "there is a network whose address has bits beyond its mask.";
+}
+
+function addressValue(address: string): { number: bigint; bits: 32 | 128 } | null {
+  if (isIPv4(address)) {
+    const number = address.split(".").reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    return { number, bits: 32 };
+  }
+  if (!isIPv6(address) || /[.%]/.test(address)) return null;
+  const [head = "", tail] = address.split("::").map((half) => half.split(":").filter(Boolean).join(":"));
+  const groups = (half: string) => (half === "" ? [] : half.split(":"));
+  const [before, after] = [groups(head), groups(tail ?? "")];
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0");
+  const number = [...before, ...zeros, ...after].reduce(
+    (sum, group) => (sum << 16n) | BigInt(`0x${group}`),
+    0n,
+  );
+  return { number, bits: 128 };
+}
+
+/** The time in UTC. Without a Z it is local time, as sshd takes it, which logins would then read in another zone if TZ changes. */
+function readExpiry(text: string): string | Refusal {
+  const wrong = {
+    text: "expiry-time: this is no time.",
+    hint: 'As in expiry-time="20301231Z" or expiry-time="203012312359Z".',
+  };
+  const match = /^([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?(Z?)$/.exec(text);
+  if (!match) return wrong;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match
+    .slice(1, 7)
+    .map((part) => Number(part ?? 0));
+  const parts = [year, month - 1, day, hour, minute, second] as const;
+  const utc = new Date(Date.UTC(...parts));
+  const stated = `${match[1]}-${match[2]}-${match[3]}T${match[4] ?? "00"}:${match[5] ?? "00"}:${match[6] ?? "00"}`;
+  if (year < 1970 || Number.isNaN(utc.getTime()) || utc.toISOString().slice(0, 19) !== stated) return wrong;
+  const time = match[7] === "Z" ? utc : new Date(...parts);
+  return `${time.toISOString().slice(0, 19).replace(/[-:T]/g, "")}Z`;
+}
