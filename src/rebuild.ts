@@ -25,9 +25,9 @@ export function settingsOfStart(): Settings | null {
   return JSON.parse(readFileSync(settingsFile, "utf8"));
 }
 
-/** Keeps the settings for the commands that follow the start. */
+/** Keeps the settings for the commands that follow the start. There is nothing secret in them. */
 export function storeSettings(settings: Settings): void {
-  writeFileSync(`${settingsFile}.new`, JSON.stringify(settings), { mode: 0o600 });
+  writeFileSync(`${settingsFile}.new`, JSON.stringify(settings), { mode: 0o644 });
   renameSync(`${settingsFile}.new`, settingsFile);
 }
 

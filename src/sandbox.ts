@@ -10,7 +10,6 @@ import type { Landlock } from "./role.ts";
  * @returns the version of Landlock's rules, and where it is 0 the reason
  */
 export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
-  mkdirSync(runFolder, { recursive: true });
   const folder = mkdtempSync(`${runFolder}/probe-`);
   const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
   try {

@@ -5,7 +5,7 @@ import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
-import { borgHome, hostKeyCopies, hostKeyFolder, keyFolder, lockFile } from "./paths.ts";
+import { borgHome, hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
 import { fingerprintOf } from "./public-key.ts";
 import { publish, storeSettings, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound } from "./report.ts";
@@ -18,6 +18,7 @@ import { applyUpdate } from "./update.ts";
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export function prepareStart(environment: Environment): void {
   requireWritable();
+  mkdirSync(runFolder, { recursive: true, mode: 0o755 });
   const borg = testBorg();
   const { content, hostKeys, unconfined, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
