@@ -4,7 +4,9 @@ FROM node:26-trixie-slim AS program
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
-COPY . .
+COPY tsconfig.json sshd_config.template ./
+COPY scripts scripts
+COPY src src
 RUN scripts/build && DESTDIR=/installed scripts/install files
 
 FROM debian:trixie-slim AS borg
