@@ -2,10 +2,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
+import { asOwner, type Owner } from "./owner.ts";
 import { borgFile, borgHome, repositoryFolder } from "./paths.ts";
 import { type Problem, printable } from "./problem.ts";
 import { OperatorError, say } from "./report.ts";
-import { changeOwnerOfAll, listRepositories, type Owner } from "./repositories.ts";
+import { changeOwnerOfAll, listRepositories } from "./repositories.ts";
 import { roleNames, roles } from "./role.ts";
 import type { Settings } from "./settings.ts";
 
@@ -49,7 +50,7 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
 export async function runBorg(words: readonly string[], owner: Owner, serving: boolean): Promise<number> {
   const environment = environmentOf(serving);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
-  if (!words.includes("all")) becomeBorg(asOwner(words, owner), environment);
+  if (!words.includes("all")) becomeBorg(borgAs(owner, words), environment);
 
   const repositories = listRepositories(repositoryFolder);
   if (repositories.length === 0)
@@ -65,7 +66,7 @@ export async function runBorg(words: readonly string[], owner: Owner, serving: b
   for (const repository of repositories) {
     say(printable(`${repository}:`));
     const own = words.map((word) => (word === "all" ? repository : word));
-    const [program = "", ...rest] = asOwner(own, owner);
+    const [program = "", ...rest] = borgAs(owner, own);
     child = spawn(program, rest, { stdio: "inherit", env: environment });
     const [code, ended] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
     signal ??= ended ?? undefined;
@@ -80,13 +81,12 @@ function becomeBorg([program = "", ...words]: string[], environment: NodeJS.Proc
   process.execve(program, [program, ...words], environment);
 }
 
-function asOwner(words: readonly string[], owner: Owner): string[] {
+function borgAs(owner: Owner, words: readonly string[]): string[] {
   if (process.geteuid?.() !== 0) return [borgFile, ...words];
   mkdirSync(borgHome, { recursive: true, mode: 0o700 });
   const { uid, gid } = statSync(borgHome);
   if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
-  const ids = ["--reuid", `${owner.uid}`, "--regid", `${owner.gid}`, "--clear-groups"];
-  return ["/usr/bin/setpriv", ...ids, "--", borgFile, ...words];
+  return asOwner(owner, [borgFile, ...words]);
 }
 
 function environmentOf(serving: boolean): NodeJS.ProcessEnv {

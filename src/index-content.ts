@@ -67,10 +67,9 @@ function unreadableKeys(accounts: readonly Account[]): Problem[] {
 
 /** The accounts of a published index, with their keys. Throws where the index cannot answer. */
 export function readIndex(file: string): Account[] {
-  const database = openIndex(file, lockTimeout);
-  try {
+  return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
-    for (const { account, ...key } of database
+    for (const { account, ...key } of index
       .prepare<[], KeyAt & { account: string }>(
         "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant ORDER BY line",
       )
@@ -79,30 +78,19 @@ export function readIndex(file: string): Account[] {
       if (others) others.push(key);
       else keys.set(account, [key]);
     }
-    return database
+    return index
       .prepare<[], Omit<Account, "keys">>("SELECT name, role, source FROM account ORDER BY name")
       .all()
       .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
-  } finally {
-    database.close();
-  }
+  });
 }
 
 /** The roles that accounts of the key folder have in a published index; none where it cannot answer. */
 export function rolesServed(file: string): Set<Role> {
   try {
-    const database = openIndex(file, lockTimeout);
-    try {
-      const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
-      return new Set(
-        database
-          .prepare<[], { role: Role }>(sql)
-          .all()
-          .map(({ role }) => role),
-      );
-    } finally {
-      database.close();
-    }
+    const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
+    const rows = withIndex(file, (index) => index.prepare<[], { role: Role }>(sql).all());
+    return new Set(rows.map(({ role }) => role));
   } catch {
     return new Set();
   }
@@ -110,3 +98,12 @@ export function rolesServed(file: string): Set<Role> {
 
 /** Longest wait for a lock, in milliseconds; see index-lookup.ts. */
 const lockTimeout = 5000;
+
+function withIndex<T>(file: string, query: (index: ReturnType<typeof openIndex>) => T): T {
+  const index = openIndex(file, lockTimeout);
+  try {
+    return query(index);
+  } finally {
+    index.close();
+  }
+}

@@ -17,7 +17,9 @@ const hint =
 /** Reads the options before a key. Those that only narrow are taken; every other is refused. */
 export function parseKeyOptions(text: string): Limits | Refusal {
   const limits = { ...noLimits };
-  for (const option of text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? []) {
+  const options = text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? [];
+  if (options.join(",") !== text) return { text: "There is a comma too many before the key.", hint };
+  for (const option of options) {
     const [, name = "", value] = /^([a-z-]+)=("[^"\\]*")$/i.exec(option) ?? [];
     const field = ({ from: "addresses", "expiry-time": "expires" } as const)[name.toLowerCase()];
     if (field === undefined || value === undefined)
@@ -52,7 +54,7 @@ function readFrom(list: string): string | Refusal {
 function addressProblem(pattern: string): string | null {
   const [address = "", bits, ...more] = pattern.split("/");
   if (bits === undefined) {
-    if (isIPv4(address) || isIPv6(address)) return null;
+    if (isIPv4(address) || (isIPv6(address) && !address.includes("%"))) return null;
     if (/^[0-9a-fA-F.:]*[*?][0-9a-fA-F.:*?]*$/.test(address)) return null;
     return "there is something that is no address; host names are not looked up here.";
   }

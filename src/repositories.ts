@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import type { NamedRole } from "./account-plan.ts";
+import type { Owner } from "./owner.ts";
 import { repositoryFolder } from "./paths.ts";
 import { accountDirectory } from "./role.ts";
 
@@ -11,11 +12,6 @@ export interface RepositoryPlan {
   mode: string[];
   /** Directories that cannot be had, with the reason. */
   blocked: { path: string; reason: string }[];
-}
-
-export interface Owner {
-  uid: number;
-  gid: number;
 }
 
 /** What is at a path: a directory's owner and mode, `link` for a symlink to one, a reason why it is none, or null for nothing. */
@@ -70,12 +66,12 @@ export function applyRepositories(plan: RepositoryPlan, owner: Owner): string[] 
   for (const path of plan.create)
     attempt(path, "created", () => {
       mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
-      chownSync(path, owner.uid, owner.gid);
+      lchownSync(path, owner.uid, owner.gid);
       setMode(path);
     });
   for (const path of plan.own)
     attempt(path, `given to ${owner.uid}:${owner.gid}`, () => {
-      if (path === repositoryFolder) chownSync(path, owner.uid, owner.gid);
+      if (path === repositoryFolder) lchownSync(path, owner.uid, owner.gid);
       else changeOwnerOfAll(path, owner);
     });
   for (const path of plan.mode) setMode(path);
@@ -85,16 +81,28 @@ export function applyRepositories(plan: RepositoryPlan, owner: Owner): string[] 
 /**
  * Gives a directory and all that is in it to the owner. Until all is done the directory has the group 0, which
  * no settings allow: so the next run sees that an interrupted one has to be taken up, whichever owner is set then.
+ * Who writes to the directory meanwhile could put a symlink in a path's way: hence lchown(2), and find's -execdir,
+ * which runs chown in the directory that it has open.
  */
 export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
   if (readdirSync(path).length > 0) {
-    chownSync(path, uid, 0);
-    const words = [path, "-mindepth", "1", "-exec", "chown", "--no-dereference", `${uid}:${gid}`, "{}", "+"];
+    lchownSync(path, uid, 0);
+    const words = [
+      path,
+      "-mindepth",
+      "1",
+      "-execdir",
+      "chown",
+      "--no-dereference",
+      `${uid}:${gid}`,
+      "{}",
+      "+",
+    ];
     const { status, stderr, error } = spawnSync("find", words, { encoding: "utf8" });
     if (error) throw error;
     if (status !== 0) throw new Error(stderr.trim().split("\n")[0]);
   }
-  chownSync(path, uid, gid);
+  lchownSync(path, uid, gid);
 }
 
 /** The repositories below a folder: directories with a borg config, in order. */

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { asOwner, type Owner } from "./owner.ts";
 import { libraryFolder, runFolder } from "./paths.ts";
-import type { Owner } from "./repositories.ts";
 import type { Landlock } from "./role.ts";
 
 /**
@@ -30,14 +30,14 @@ export function probeLandlock(owner: Owner): { landlock: Landlock; reason: strin
 
 /** An empty string if the session could write inside and not outside, or else the reason. */
 function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
-  const become = ["--reuid", `${owner.uid}`, "--regid", `${owner.gid}`, "--clear-groups", "--"];
   const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
   const attempt = [
     "sh",
     "-c",
     `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
   ];
-  const { status, stderr, error } = spawnSync("setpriv", [...become, ...session, ...attempt], {
+  const [program = "", ...words] = asOwner(owner, [...session, ...attempt]);
+  const { status, stderr, error } = spawnSync(program, words, {
     encoding: "utf8",
     env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
   });

@@ -4,7 +4,7 @@ import { plainWord } from "./key-line.ts";
 import type { Problem } from "./problem.ts";
 import { type Landlock, type Role, roleNames, roles } from "./role.ts";
 
-/** What the operator set in the environment, validated. Stored in the index: nothing at a login sees the environment. */
+/** What the operator set in the environment, validated, and what the start found out. */
 export interface Settings {
   /** Numeric owner of everything under /repos, and of every account. */
   uid: number;

@@ -50,7 +50,7 @@ test("a lock whose session was killed is cleared by the next session, and by the
     () => server.run("check /repos/web"),
   ]) {
     const { ended } = await begin();
-    await server.ok("pkill -KILL -f '[b]org serve'");
+    await server.ok("pkill -KILL -f '[b]orgserver/borg serve'");
     await server.ok("echo end >/client/more");
     expect((await ended).code).not.toBe(0);
     expect(await server.ok("ls /repos/web")).toContain("lock.exclusive");

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseKeyFile } from "../../src/key-file.ts";
+import { keyLine } from "../../src/key-line.ts";
 import { parseKeyOptions } from "../../src/key-options.ts";
 import { borgAccount } from "../../src/settings.ts";
 
@@ -30,6 +32,7 @@ test.each([
   "192.0.2.0/24/1",
   "192.0.2.0/",
   "192.0.2",
+  "fe80::1%eth0",
   "web.example.org",
   "*.example.org",
   "!192.0.2.9",
@@ -111,3 +114,27 @@ test("BORG_SSHKEYS is split at commas between keys, not inside an option", () =>
   expect(problems).toEqual([]);
   expect(account?.keys).toMatchObject([{ addresses: "192.0.2.1,192.0.2.2" }]);
 });
+
+test("every pattern list that is taken makes a key line", () => {
+  const pattern = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.stringMatching(/^!?[0-9a-f.:*?%/]{1,12}$/),
+    fc.string({ maxLength: 8 }),
+  );
+  fc.assert(
+    fc.property(fc.array(pattern, { minLength: 1, maxLength: 3 }), (patterns) => {
+      const limits = parseKeyOptions(`from="${patterns.join(",")}"`);
+      if ("hint" in limits) return;
+      expect(keyLine(["borg"], limits, "ssh-rsa", "AAAA")).toContain(`,from="${limits.addresses}" ssh-rsa`);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test.each([",", ',from="192.0.2.1"', 'from="192.0.2.1",', 'from="192.0.2.1",,expiry-time="20300101Z"'])(
+  "%s is refused for its comma",
+  (text) => {
+    expect(parseKeyOptions(text)).toMatchObject({ text: "There is a comma too many before the key." });
+  },
+);
