@@ -32,41 +32,42 @@ const borg: NamedRole = { name: "borg", role: "admin" };
  */
 export function planAccounts(files: AccountFiles, accounts: readonly NamedRole[], uid: number): AccountPlan {
   const gids = roleGids(files.group);
-  const wanted = new Map(
-    [borg, ...accounts].map((account) => [account.name, passwdLine(account, uid, gids[account.role])]),
-  );
-  const isOurs = (line: string) => Object.values(gids).includes(gidOf(line));
+  const roleGroups = new Set(Object.values(gids));
+  const wanted = new Map([borg, ...accounts].map(({ name, role }) => [name, role]));
+  const lineOf = (name: string, role: Role) => passwdLine({ name, role }, uid, gids[role]);
   const plan: AccountPlan = { add: [], change: [], remove: [], passwd: "", shadow: "" };
 
-  const passwd: string[] = [];
-  const withoutLine = new Map(wanted);
+  const there = new Set<string>();
   for (const line of linesOf(files.passwd)) {
     const name = nameOf(line);
-    if (!isOurs(line)) {
-      if (wanted.has(name)) throw new Error(`${name} is an account of the system`);
-      passwd.push(line);
-      continue;
+    const role = wanted.get(name);
+    if (!roleGroups.has(gidOf(line))) {
+      if (role) throw new Error(`${name} is an account of the system`);
+      plan.passwd += `${line}\n`;
+    } else if (!role) plan.remove.push(name);
+    else if (!there.has(name)) {
+      there.add(name);
+      const target = lineOf(name, role);
+      if (target !== line) plan.change.push(name);
+      plan.passwd += `${target}\n`;
     }
-    const target = withoutLine.get(name);
-    withoutLine.delete(name);
-    if (target === undefined) plan.remove.push(name);
-    else passwd.push(target);
-    if (target !== undefined && target !== line) plan.change.push(name);
   }
-  passwd.push(...withoutLine.values());
-  plan.add.push(...withoutLine.keys());
+  for (const [name, role] of wanted) {
+    if (there.has(name)) continue;
+    plan.add.push(name);
+    plan.passwd += `${lineOf(name, role)}\n`;
+  }
 
-  const ours = new Set([...wanted.keys(), ...plan.remove]);
-  const withoutPassword = new Set(wanted.keys());
-  const shadow: string[] = [];
+  const removed = new Set(plan.remove);
+  const withPassword = new Set<string>();
   for (const line of linesOf(files.shadow)) {
     const name = nameOf(line);
-    if (!ours.has(name)) shadow.push(line);
-    else if (withoutPassword.delete(name)) shadow.push(shadowLine(name));
+    if (removed.has(name) || withPassword.has(name)) continue;
+    if (wanted.has(name)) withPassword.add(name);
+    plan.shadow += `${wanted.has(name) ? shadowLine(name) : line}\n`;
   }
-  shadow.push(...[...withoutPassword].map(shadowLine));
-
-  return { ...plan, passwd: textOf(passwd), shadow: textOf(shadow) };
+  for (const name of wanted.keys()) if (!withPassword.has(name)) plan.shadow += `${shadowLine(name)}\n`;
+  return plan;
 }
 
 /** The numeric ids of the role groups. Throws where the group file lacks one. */
@@ -120,6 +121,5 @@ function shadowLine(name: string): string {
 }
 
 const linesOf = (text: string) => text.split("\n").filter(Boolean);
-const textOf = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
 const nameOf = (line: string) => line.slice(0, line.indexOf(":"));
 const gidOf = (line: string) => Number(line.split(":")[3]);

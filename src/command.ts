@@ -51,8 +51,8 @@ async function runCommand(words: string[]): Promise<number> {
   index
     .command("rebuild")
     .description("read /sshkeys and publish a new index; the next login sees it")
-    .option("--full", "read every file again, also those that look unchanged (this version always does)")
-    .action(() => finish(rebuild()));
+    .option("--full", "read every file again, also those that look unchanged")
+    .action((options: { full?: boolean }) => finish(rebuild(options.full === true)));
   index
     .command("check")
     .description("the same validation; nothing is written")
@@ -117,9 +117,9 @@ const exitCodeHelp = `
 Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; the old index still serves),
 4 problems with host keys or settings.`;
 
-function rebuild(): number {
+function rebuild(full: boolean): number {
   const content = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env));
+    const content = checkedContent(settingsInForce(process.env), { full });
     publish(content);
     return content;
   });
@@ -131,13 +131,13 @@ function rebuild(): number {
 }
 
 function check(): number {
-  say(`no problems: ${summary(checkedContent(settingsInForce(process.env)))}`);
+  say(`no problems: ${summary(checkedContent(settingsInForce(process.env), { full: true }))}`);
   return exitCode.done;
 }
 
 function update(): number {
   const { content, ...done } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env));
+    const content = checkedContent(settingsInForce(process.env), { full: false });
     publish(content);
     return { content, ...applyUpdate(content) };
   });
@@ -148,7 +148,7 @@ function update(): number {
 }
 
 function dryRun(): number {
-  const content = checkedContent(settingsInForce(process.env));
+  const content = checkedContent(settingsInForce(process.env), { full: false });
   const lines = printUpdate(planUpdate(content));
   say(`index: ${summary(content)}`);
   for (const line of lines) say(`would be: ${line}`);

@@ -1,7 +1,8 @@
 import { openIndex } from "./index-lookup.ts";
 import type { KeyAt } from "./key-file.ts";
-import { type Account, readKeyFolder } from "./key-folder.ts";
+import { type Account, type FoundAccount, type PublishedFiles, readKeyFolder } from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
+import { whileShowing } from "./report.ts";
 import type { Role } from "./role.ts";
 import { borgAccount, type Settings } from "./settings.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
@@ -9,7 +10,7 @@ import { refusedBySshKeygen } from "./ssh-keygen.ts";
 /** All that an index says. */
 export interface IndexContent {
   settings: Settings;
-  accounts: Account[];
+  accounts: FoundAccount[];
 }
 
 /**
@@ -20,8 +21,9 @@ export function gatherContent(
   folder: string,
   settings: Settings,
   systemNames: ReadonlySet<string>,
+  published: PublishedFiles = new Map(),
 ): { content: IndexContent; problems: Problem[] } {
-  const read = readKeyFolder(folder);
+  const read = readKeyFolder(folder, published);
   const borg = borgAccount(settings).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;
   const problems = [
@@ -32,9 +34,9 @@ export function gatherContent(
   return { content: { settings, accounts }, problems };
 }
 
-function nameClashes(accounts: readonly Account[], systemNames: ReadonlySet<string>): Problem[] {
+function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet<string>): Problem[] {
   const problems: Problem[] = [];
-  const first = new Map<string, Account>();
+  const first = new Map<string, FoundAccount>();
   for (const account of accounts) {
     const { name, source } = account;
     const other = first.get(name);
@@ -55,9 +57,14 @@ function nameClashes(accounts: readonly Account[], systemNames: ReadonlySet<stri
   return problems;
 }
 
-function unreadableKeys(accounts: readonly Account[]): Problem[] {
-  const keys = accounts.flatMap(({ source, keys }) => keys.map((key) => ({ ...key, source })));
-  return refusedBySshKeygen(keys).map(({ source, line }) => ({
+function unreadableKeys(accounts: readonly FoundAccount[]): Problem[] {
+  const keys = accounts.flatMap(({ source, keys }) =>
+    typeof keys === "number" ? [] : keys.map((key) => ({ ...key, source })),
+  );
+  const refused = whileShowing(`ssh-keygen reads ${keys.length} keys`, keys.length, () =>
+    refusedBySshKeygen(keys),
+  );
+  return refused.map(({ source, line }) => ({
     where: source,
     line,
     text: "OpenSSH cannot read this key.",
@@ -66,7 +73,7 @@ function unreadableKeys(accounts: readonly Account[]): Problem[] {
 }
 
 /** The accounts of a published index, with their keys. Throws where the index cannot answer. */
-export function readIndex(file: string): Account[] {
+export function readIndex(file: string): Omit<Account, "state">[] {
   return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
     for (const { account, ...key } of index
@@ -79,10 +86,34 @@ export function readIndex(file: string): Account[] {
       else keys.set(account, [key]);
     }
     return index
-      .prepare<[], Omit<Account, "keys">>("SELECT name, role, source FROM account ORDER BY name")
+      .prepare<[], Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
       .all()
       .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
   });
+}
+
+/** The key files of a published index; none where it cannot answer or is damaged. */
+export function publishedFiles(file: string): PublishedFiles {
+  try {
+    return withIndex(file, (index) => {
+      if (index.pragma("quick_check", { simple: true }) !== "ok") return new Map();
+      const rows = index
+        .prepare<[], [string, number, number, number, number, number]>(
+          `SELECT source, size, mtime, ctime, inode, (SELECT count(*) FROM grant WHERE account = name)
+           FROM account WHERE size IS NOT NULL`,
+        )
+        .raw()
+        .all();
+      return new Map(
+        rows.map(([source, size, mtime, ctime, inode, keys]) => [
+          source,
+          { state: { size, mtime, ctime, inode }, keys },
+        ]),
+      );
+    });
+  } catch {
+    return new Map();
+  }
 }
 
 /** The roles that accounts of the key folder have in a published index; none where it cannot answer. */

@@ -1,37 +1,42 @@
-import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { IndexContent } from "./index-content.ts";
-import { applicationId, schema, schemaVersion } from "./index-schema.ts";
+import { schema } from "./index-schema.ts";
+import type { FoundAccount } from "./key-folder.ts";
+import { counted } from "./report.ts";
 import { roleNames } from "./role.ts";
-import { openDatabase } from "./sqlite.ts";
+import type { Settings } from "./settings.ts";
+import { type Database, openDatabase } from "./sqlite.ts";
 
 /**
  * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
- * whole, and a crash at any point leaves the old one. The caller holds the lock (lock.ts).
+ * whole, and a crash at any point leaves the old one. Where files are unchanged, the new one begins as a copy
+ * of the old. The caller holds the lock (lock.ts).
  * @param group numeric group that may read it
  */
 export function publishIndex(file: string, { settings, accounts }: IndexContent, group: number): void {
   const unfinished = `${file}.new`;
   rmSync(unfinished, { force: true });
+  const unchanged = new Set(accounts.filter(({ keys }) => typeof keys === "number").map(({ name }) => name));
+  if (unchanged.size > 0) copyFileSync(file, unfinished);
   const database = openDatabase(unfinished, { readonly: false, timeout: 0 });
   // No journal while it is built (a crash leaves a file that nobody reads); the finished file is in rollback
   // mode, which a reader without write access can open.
   database.pragma("journal_mode = OFF");
   database.pragma("synchronous = OFF");
-  database.pragma(`application_id = ${applicationId}`);
-  database.pragma(`user_version = ${schemaVersion}`);
-  database.exec(schema);
-  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?)");
-  const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   database.transaction(() => {
-    for (const name of roleNames)
-      role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
-    for (const { name, role, source, keys } of accounts) {
-      account.run(name, role, source);
-      for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
-        grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
-    }
+    if (unchanged.size > 0) keepOnly(unchanged, database);
+    else database.exec(schema);
+    insert(accounts, settings, database);
   })();
   database.close();
   chownSync(unfinished, 0, group);
@@ -39,6 +44,32 @@ export function publishIndex(file: string, { settings, accounts }: IndexContent,
   sync(unfinished);
   renameSync(unfinished, file);
   sync(dirname(file));
+}
+
+/** Leaves nothing of an old index but these accounts and their grants. */
+function keepOnly(accounts: ReadonlySet<string>, database: Database): void {
+  const account = database.prepare("DELETE FROM account WHERE name = ?");
+  const grants = database.prepare("DELETE FROM grant WHERE account = ?");
+  for (const name of database.prepare<[], string>("SELECT name FROM account").pluck().all()) {
+    if (accounts.has(name)) continue;
+    account.run(name);
+    grants.run(name);
+  }
+  database.exec("DELETE FROM role");
+}
+
+function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
+  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (const name of roleNames)
+    role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
+  for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
+    if (typeof keys === "number") continue;
+    account.run(name, role, source, state?.size, state?.mtime, state?.ctime, state?.inode);
+    for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
+      grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
+  }
 }
 
 /** Forces a file, or the names in a folder, to disk (fsync(2)). */

@@ -1,7 +1,17 @@
-import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { nameProblem } from "./account-name.ts";
 import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
 import type { Problem } from "./problem.ts";
+import { counted } from "./report.ts";
 import { type Role, roleNames, roles } from "./role.ts";
 
 /** What one key file says: this account has this role, and these keys open it. */
@@ -10,8 +20,24 @@ export interface Account {
   role: Role;
   /** The path of the file, or the name of the setting, that the keys come from. */
   source: string;
+  /** What stat(2) said of the file; null where that cannot tell whether it is unchanged. */
+  state: FileState | null;
   keys: KeyAt[];
 }
+
+/** What changes with a file's content: bytes, milliseconds since 1970, a number. */
+export interface FileState {
+  size: number;
+  mtime: number;
+  ctime: number;
+  inode: number;
+}
+
+/** An account as it was found. Where its file is unchanged since the published index, how many keys that has of it. */
+export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | number };
+
+/** The key files of the published index, by path. */
+export type PublishedFiles = ReadonlyMap<string, { state: FileState; keys: number }>;
 
 /** Entries beside the role folders that are no mistake. */
 const otherEntries = ["host", "lost+found"];
@@ -19,13 +45,18 @@ const otherEntries = ["host", "lost+found"];
 /**
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
  * neither, so that a server with BORG_SSHKEYS alone needs none.
+ * @param published files that need not be read again if they are unchanged
  */
-export function readKeyFolder(folder: string): { accounts: Account[]; problems: Problem[] } {
-  const accounts: Account[] = [];
+export function readKeyFolder(
+  folder: string,
+  published: PublishedFiles = new Map(),
+): { accounts: FoundAccount[]; problems: Problem[] } {
+  const now = Date.now();
+  const accounts: FoundAccount[] = [];
   const problems: Problem[] = [];
   const known = [...roleNames.map((role) => roles[role].folder), ...otherEntries];
 
-  for (const { name } of entries(folder, problems)) {
+  for (const name of entries(folder, problems)) {
     if (known.includes(name)) continue;
     problems.push({
       where: `${folder}/${name}`,
@@ -35,29 +66,34 @@ export function readKeyFolder(folder: string): { accounts: Account[]; problems: 
   }
   for (const role of roleNames) {
     const roleFolder = `${folder}/${roles[role].folder}`;
-    for (const entry of entries(roleFolder, problems)) {
-      const source = `${roleFolder}/${entry.name}`;
-      const wrongName = nameProblem(entry.name);
+    for (const name of counted(entries(roleFolder, problems), `reading ${roleFolder}`)) {
+      const source = `${roleFolder}/${name}`;
+      const before = published.get(source);
+      if (before && isUnchanged(source, before.state)) {
+        accounts.push({ name, role, source, ...before });
+        continue;
+      }
+      const wrongName = nameProblem(name);
       if (wrongName) problems.push({ where: source, ...wrongName });
-      const read = readKeyFile(source, entry);
+      const read = readKeyFile(source, now);
       if ("text" in read) {
         problems.push({ where: source, ...read });
         continue;
       }
       const parsed = parseKeyFile(source, read.content);
       problems.push(...parsed.problems);
-      accounts.push({ name: entry.name, role, source, keys: parsed.keys });
+      accounts.push({ name, role, source, state: read.state, keys: parsed.keys });
     }
   }
   return { accounts, problems };
 }
 
-/** What stands in a folder, hidden names left out, in an order that does not depend on the file system. */
-function entries(folder: string, problems: Problem[]): Dirent[] {
+/** The names in a folder, hidden ones left out, in an order that does not depend on the file system. */
+function entries(folder: string, problems: Problem[]): string[] {
   try {
-    return readdirSync(folder, { withFileTypes: true })
-      .filter(({ name }) => !name.startsWith("."))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return readdirSync(folder)
+      .filter((name) => !name.startsWith("."))
+      .sort();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ENOENT")
@@ -71,19 +107,23 @@ function entries(folder: string, problems: Problem[]): Dirent[] {
 }
 
 /** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
-function readKeyFile(path: string, entry: Dirent): { content: Buffer } | { text: string; hint: string } {
-  if (entry.isDirectory())
-    return {
-      text: "This is a folder; repositories stand side by side.",
-      hint: "Put one file a repository here, and no folder.",
-    };
+function readKeyFile(
+  path: string,
+  now: number,
+): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
   let file: number | undefined;
   try {
     // O_NONBLOCK: opening a FIFO would wait for a writer (open(2)).
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!fstatSync(file).isFile())
+    const found = fstatSync(file);
+    if (found.isDirectory())
+      return {
+        text: "This is a folder; repositories stand side by side.",
+        hint: "Put one file a repository here, and no folder.",
+      };
+    if (!found.isFile())
       return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
-    return { content: readUpTo(file, largestFile + 1) };
+    return { content: readUpTo(file, largestFile + 1), state: stateOf(found, now) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return {
@@ -92,6 +132,27 @@ function readKeyFile(path: string, entry: Dirent): { content: Buffer } | { text:
     };
   } finally {
     if (file !== undefined) closeSync(file);
+  }
+}
+
+/** The coarsest time stamps of a file system: FAT counts in steps of two seconds. */
+const timeStep = 2000; // milliseconds
+
+/**
+ * The state by which the next rebuild sees whether the file has changed. None for a file that changed so recently
+ * that its next change could have the same time stamp, or that is from the future: such a file is always read.
+ */
+function stateOf({ size, mtimeMs, ctimeMs, ino }: Stats, now: number): FileState | null {
+  const settled = Math.max(mtimeMs, ctimeMs) < now - timeStep;
+  return settled ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino } : null;
+}
+
+function isUnchanged(path: string, { size, mtime, ctime, inode }: FileState): boolean {
+  try {
+    const found = statSync(path);
+    return found.size === size && found.mtimeMs === mtime && found.ctimeMs === ctime && found.ino === inode;
+  } catch {
+    return false; // reading it will say why
   }
 }
 

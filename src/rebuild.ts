@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { gidOfAccount, reservedIds, systemNames } from "./account-plan.ts";
-import { gatherContent, type IndexContent, rolesServed } from "./index-content.ts";
+import { gatherContent, type IndexContent, publishedFiles, rolesServed } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
 import { indexFile, keyFolder, settingsFile } from "./paths.ts";
 import type { Problem } from "./problem.ts";
@@ -31,9 +31,18 @@ export function storeSettings(settings: Settings): void {
   renameSync(`${settingsFile}.new`, settingsFile);
 }
 
-/** The validated index content of /sshkeys and these settings. Throws the problems, all of them. */
-export function checkedContent(settings: Settings): IndexContent {
-  const { content, problems } = gatherContent(keyFolder, settings, systemNames(readAccountFiles()));
+/**
+ * The validated index content of /sshkeys and these settings. Throws the problems, all of them.
+ * @param full read every file, also those that look unchanged since the published index
+ */
+export function checkedContent(settings: Settings, { full }: { full: boolean }): IndexContent {
+  const published = full ? undefined : publishedFiles(indexFile);
+  const { content, problems } = gatherContent(
+    keyFolder,
+    settings,
+    systemNames(readAccountFiles()),
+    published,
+  );
   problems.push(...lostFolders());
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);
   return content;
@@ -65,6 +74,6 @@ export function summary({ accounts }: Pick<IndexContent, "accounts">): string {
   const byRole = [...new Set(accounts.map(({ role }) => role))].map(
     (role) => `${accounts.filter((account) => account.role === role).length} ${role}`,
   );
-  const keys = accounts.reduce((sum, account) => sum + account.keys.length, 0);
+  const keys = accounts.reduce((sum, { keys }) => sum + (typeof keys === "number" ? keys : keys.length), 0);
   return `${count(accounts.length, "account")}${byRole.length > 0 ? ` (${byRole.join(", ")})` : ""}, ${count(keys, "key")}`;
 }

@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { formatProblem, type Problem, printable } from "./problem.ts";
 
 /** Exit codes of the operator's commands. */
@@ -40,6 +41,44 @@ export function note(line: string): void {
 
 function complain(line: string): void {
   write(2, `${line}\n`);
+}
+
+/** How many items are worth a progress line, and how often it changes. */
+const manyItems = 2000;
+const progressPause = 100; // milliseconds
+
+const showsProgress = (count: number) => count >= manyItems && isatty(2);
+
+/** Shows a line on a terminal in place of the one before. */
+const showProgress = (line: string) => write(2, `\r\x1b[K${line}`);
+
+/** The items, one after the other; where they are many, a terminal shows how far it is. A log shows nothing. */
+export function* counted<Item>(items: readonly Item[], what: string): Generator<Item> {
+  if (!showsProgress(items.length)) return yield* items;
+  let next = 0;
+  try {
+    for (const [at, item] of items.entries()) {
+      const now = performance.now();
+      if (now >= next) {
+        showProgress(`${what}: ${at} of ${items.length}`);
+        next = now + progressPause;
+      }
+      yield item;
+    }
+  } finally {
+    showProgress("");
+  }
+}
+
+/** The same for an action on many items that cannot tell how far it is. */
+export function whileShowing<Result>(what: string, count: number, action: () => Result): Result {
+  if (!showsProgress(count)) return action();
+  showProgress(what);
+  try {
+    return action();
+  } finally {
+    showProgress("");
+  }
 }
 
 /** Writes all of a text. A reader that has seen enough (`index list | head`) is no failure. */

@@ -3,6 +3,7 @@ import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } fr
 import type { NamedRole } from "./account-plan.ts";
 import type { Owner } from "./owner.ts";
 import { repositoryFolder } from "./paths.ts";
+import { counted } from "./report.ts";
 import { accountDirectory } from "./role.ts";
 
 /** Which directories have to be made, re-owned or given their mode. Nothing is ever removed. */
@@ -35,7 +36,7 @@ export function planRepositories(
   const directories = accounts
     .filter(({ role }) => role !== "admin")
     .map(({ name, role }) => accountDirectory(role, name));
-  for (const path of [repositoryFolder, ...directories.sort()]) {
+  for (const path of counted([repositoryFolder, ...directories.sort()], `looking at ${repositoryFolder}`)) {
     const found = lookAt(path);
     if (found === null) plan.create.push(path);
     else if (found === "link")
@@ -63,13 +64,13 @@ export function applyRepositories(plan: RepositoryPlan, owner: Owner): string[] 
       failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
     }
   };
-  for (const path of plan.create)
+  for (const path of counted(plan.create, "making directories"))
     attempt(path, "created", () => {
       mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
       lchownSync(path, owner.uid, owner.gid);
       setMode(path);
     });
-  for (const path of plan.own)
+  for (const path of counted(plan.own, "giving directories to their owner"))
     attempt(path, `given to ${owner.uid}:${owner.gid}`, () => {
       if (path === repositoryFolder) lchownSync(path, owner.uid, owner.gid);
       else changeOwnerOfAll(path, owner);

@@ -97,7 +97,7 @@ export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
   // A comma between keys, not one inside the quotes of an option.
   const lines = borgKeys.replace(/"[^"\n]*"|,/g, (found) => (found === "," ? "\n" : found));
   const { keys, problems } = parseKeyFile(source, Buffer.from(lines));
-  return { account: { name: "borg", role: "admin", source, keys }, problems };
+  return { account: { name: "borg", role: "admin", source, state: null, keys }, problems };
 }
 
 /**

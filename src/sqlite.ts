@@ -1,5 +1,8 @@
-import Database from "better-sqlite3";
+import Sqlite from "better-sqlite3";
 import { libraryFolder } from "./paths.ts";
+
+/** An open database. */
+export type Database = Sqlite.Database;
 
 /**
  * Opens a database with the native addon that stands beside the program. Bun refuses to load an addon whose
@@ -7,11 +10,8 @@ import { libraryFolder } from "./paths.ts";
  * run, the package finds its own.
  * @param timeout how long to wait for another process's lock, in milliseconds
  */
-export function openDatabase(
-  file: string,
-  options: { readonly: boolean; timeout: number },
-): Database.Database {
-  return new Database(file, {
+export function openDatabase(file: string, options: { readonly: boolean; timeout: number }): Database {
+  return new Sqlite(file, {
     ...options,
     fileMustExist: options.readonly,
     ...(addon && { nativeBinding: addon }),

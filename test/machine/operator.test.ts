@@ -209,3 +209,37 @@ describe("the entrypoint", () => {
     }
   });
 });
+
+describe("long work", () => {
+  const many = 3000;
+  beforeAll(async () => {
+    await machine.ok(
+      `python3 -c "
+import base64, os
+for n in range(${many}):
+    blob = b'\\0\\0\\0\\x0bssh-ed25519\\0\\0\\0\\x20' + os.urandom(32)
+    open(f'/sshkeys/repos/many{n}', 'w').write(f'ssh-ed25519 {base64.b64encode(blob).decode()}\\n')"`,
+    );
+  });
+  afterAll(() => machine.ok("rm /sshkeys/repos/many*; update-borgusers; rmdir /repos/many*"));
+
+  test("shows on a terminal how far it is, and removes that line", async () => {
+    // script(1) gives it a terminal.
+    const shown = await machine.ok("script -qec update-borgusers /dev/null");
+    const steps = [
+      `reading /sshkeys/repos: 0 of `,
+      "ssh-keygen reads ",
+      "writing the index: 0 of ",
+      "making directories: 0 of ",
+    ];
+    for (const step of steps) expect(shown).toContain(`\r\x1b[K${step}`);
+    expect(shown).toContain("\r\x1b[Kindex: ");
+  });
+
+  test("says in a log what it did and nothing else", async () => {
+    const { stdout, stderr } = await machine.run("index rebuild --full");
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^index: .*\n$/);
+    expect(stdout).not.toContain("\r");
+  });
+});

@@ -29,12 +29,12 @@ test("a published index says what was put into it", () => {
   const content: IndexContent = {
     settings,
     accounts: [
-      { name: "boss", role: "admin", source: "/sshkeys/admins/boss", keys: someKeys.slice(1) },
-      { name: "web", role: "repo", source: "/sshkeys/repos/web", keys: someKeys },
+      { name: "boss", role: "admin", source: "/sshkeys/admins/boss", state: null, keys: someKeys.slice(1) },
+      { name: "web", role: "repo", source: "/sshkeys/repos/web", state: null, keys: someKeys },
     ],
   };
   publishIndex(file, content, process.getgid!());
-  expect(readIndex(file)).toEqual(content.accounts);
+  expect(readIndex(file)).toEqual(content.accounts.map(({ state: _, ...account }) => account));
   expect(rolesServed(file)).toEqual(new Set(["admin", "repo"]));
   expect(rolesServed(`${folder}/none`)).toEqual(new Set());
   expect(lookUpGrant(file, "web", "SHA256:b")).toEqual({
@@ -73,6 +73,7 @@ test("a grant is found for its account and fingerprint alone", () => {
           name,
           role,
           source: "s",
+          state: null,
           keys: [...(first ? [someKeys[0]!] : []), ...(second ? [someKeys[1]!] : [])],
         }));
         publishIndex(file, { settings, accounts: content }, process.getgid!());
