@@ -10,18 +10,20 @@ import { changeOwnerOfAll, listRepositories } from "./repositories.ts";
 import { roleNames, roles } from "./role.ts";
 import type { Settings } from "./settings.ts";
 
-/** Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. @returns borg's version */
+/**
+ * Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. A serve without a
+ * client does that, says its version, and ends.
+ * @returns borg's version
+ */
 export function testBorg(): string {
-  const { status, stdout, stderr, error } = borg(["--version"], {});
-  if (error || status !== 0)
-    throw new OperatorError(`borg does not start: ${error?.message ?? stderr.trim()}`);
-  const test = borg(["serve"], {});
-  if (test.status !== 0)
+  const { status, stderr, error } = borg(["serve", "--show-version"], {});
+  const version = /borgbackup version ([0-9][^ ]*)$/m.exec(stderr)?.[1];
+  if (error || status !== 0 || !version)
     throw new OperatorError(
-      `borg's self-test fails:\n${test.stderr.trim()}`,
+      `borg does not start or fails its self-test: ${error?.message ?? stderr.trim()}`,
       "This borg cannot be trusted with backups: repair or replace it.",
     );
-  return stdout.trim();
+  return `borg ${version}`;
 }
 
 /** Extra arguments that borg serve refuses, judged by borg itself: given no client, it parses them and ends. */

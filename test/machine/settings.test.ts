@@ -188,3 +188,18 @@ test("a start and a rebuild at once never bring a removed key back", async () =>
     expect(await machine.ok(`borgserver authorized-keys web ${fingerprint}`)).toBe("");
   }
 });
+
+test.each([
+  ["does not start", "ln -sf /bin/false /usr/local/lib/borgserver/borg"],
+  [
+    "fails its own test",
+    "sed -i 's/^SELFTEST_COUNT = .*/SELFTEST_COUNT = 1/' /usr/lib/python3/dist-packages/borg/selftest.py",
+  ],
+])("a borg that %s stops the start", async (_, damage) => {
+  await machine.ok(damage);
+  const refusal = await machine.startServer();
+  expect(refusal?.code).toBe(1);
+  expect(refusal?.stderr).toMatch(
+    /^borgserver: borg does not start or fails its self-test: .*This borg cannot be trusted with backups/s,
+  );
+});
