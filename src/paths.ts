@@ -3,7 +3,7 @@ export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
-/** The real borg: `borg` on PATH is a link to our program, which runs it as the owner of the repositories. */
+/** Starts the real borg (scripts/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
 export const runFolder = "/run/borgserver";
 /** The settings of the start; there while, and since, the server runs in this container. */

@@ -22,11 +22,13 @@ afterAll(async () => {
   rmSync(storage, { recursive: true });
 });
 
+let begun = 0;
+
 /** A backup that goes on until something is written to /client/more. */
 async function begin(): Promise<{ ended: Promise<{ code: number | null }> }> {
   await server.ok("rm -f /client/more; mkfifo /client/more");
   const backup = server.spawn(
-    "{ head -c 1000000 /dev/urandom; cat /client/more; } | borg create ssh://web@127.0.0.1/repos/web::{now} -",
+    `{ head -c 1000000 /dev/urandom; cat /client/more; } | borg create ssh://web@127.0.0.1/repos/web::long${++begun} -`,
     { env: server.client("web") },
   );
   const ended = finished(backup);
@@ -46,7 +48,7 @@ test("a borg command outside of the server's container leaves its live locks alo
 
 test("a lock whose session was killed is cleared by the next session, and by the operator's commands", async () => {
   for (const next of [
-    () => server.borg("web", "create ssh://web@127.0.0.1/repos/web::{now} /etc/hostname"),
+    () => server.borg("web", "create ssh://web@127.0.0.1/repos/web::after /etc/hostname"),
     () => server.run("check /repos/web"),
   ]) {
     const { ended } = await begin();

@@ -147,7 +147,7 @@ describe("a borg command", () => {
         "1000\n1000\n/var/cache/borgserver backup check --repair x\n",
       );
     } finally {
-      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
+      await machine.ok("/usr/local/lib/borgserver/install system");
     }
   });
 
@@ -165,7 +165,7 @@ describe("a borg command", () => {
         "/repos/db:\nbegun\ncleaned /repos/db\n143\n",
       );
     } finally {
-      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
+      await machine.ok("/usr/local/lib/borgserver/install system");
     }
   });
 

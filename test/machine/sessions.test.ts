@@ -113,7 +113,7 @@ describe("no forwarding of any kind", () => {
       expect(stdout).toContain("BORG_HOST_ID=backup\n");
       expect(stdout).toContain("BORG_SELFTEST=disabled\n");
     } finally {
-      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
+      await machine.ok("/usr/local/lib/borgserver/install system");
     }
   });
 });
@@ -126,7 +126,7 @@ describe("a request for borg serve", () => {
     try {
       return (await machine.ssh("web", `web@127.0.0.1 '${request}'`)).stdout.trim();
     } finally {
-      await machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg");
+      await machine.ok("/usr/local/lib/borgserver/install system");
     }
   }
   const forced = "serve --restrict-to-repository /repos/web";
