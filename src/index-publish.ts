@@ -12,7 +12,7 @@ import { dirname } from "node:path";
 import type { IndexContent } from "./index-content.ts";
 import { schema } from "./index-schema.ts";
 import type { FoundAccount } from "./key-folder.ts";
-import { counted } from "./report.ts";
+import { counted, OperatorError } from "./report.ts";
 import { roleNames } from "./role.ts";
 import type { Settings } from "./settings.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
@@ -23,27 +23,42 @@ import { type Database, openDatabase } from "./sqlite.ts";
  * of the old. The caller holds the lock (lock.ts).
  * @param group numeric group that may read it
  */
-export function publishIndex(file: string, { settings, accounts }: IndexContent, group: number): void {
+export function publishIndex(file: string, content: IndexContent, group: number): void {
   const unfinished = `${file}.new`;
-  rmSync(unfinished, { force: true });
-  const unchanged = new Set(accounts.filter(({ keys }) => typeof keys === "number").map(({ name }) => name));
-  if (unchanged.size > 0) copyFileSync(file, unfinished);
-  const database = openDatabase(unfinished, { readonly: false, timeout: 0 });
-  // No journal while it is built (a crash leaves a file that nobody reads); the finished file is in rollback
-  // mode, which a reader without write access can open.
-  database.pragma("journal_mode = OFF");
-  database.pragma("synchronous = OFF");
-  database.transaction(() => {
-    if (unchanged.size > 0) keepOnly(unchanged, database);
-    else database.exec(schema);
-    insert(accounts, settings, database);
-  })();
-  database.close();
-  chownSync(unfinished, 0, group);
-  chmodSync(unfinished, 0o640);
-  sync(unfinished);
-  renameSync(unfinished, file);
+  try {
+    rmSync(unfinished, { force: true });
+    build(unfinished, file, content);
+    chownSync(unfinished, 0, group);
+    chmodSync(unfinished, 0o640);
+    sync(unfinished);
+    renameSync(unfinished, file);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new OperatorError(
+      `the index ${file} could not be replaced and is as it was: ${(error as Error).message}`,
+      "When that is mended, run this again.",
+    );
+  }
   sync(dirname(file));
+}
+
+function build(file: string, old: string, { settings, accounts }: IndexContent): void {
+  const unchanged = new Set(accounts.filter(({ keys }) => typeof keys === "number").map(({ name }) => name));
+  if (unchanged.size > 0) copyFileSync(old, file);
+  const database = openDatabase(file, { readonly: false, timeout: 0 });
+  try {
+    // No journal while it is built (a crash leaves a file that nobody reads); the finished file is in rollback
+    // mode, which a reader without write access can open.
+    database.pragma("journal_mode = OFF");
+    database.pragma("synchronous = OFF");
+    database.transaction(() => {
+      if (unchanged.size > 0) keepOnly(unchanged, database);
+      else database.exec(schema);
+      insert(accounts, settings, database);
+    })();
+  } finally {
+    database.close();
+  }
 }
 
 /** Leaves nothing of an old index but these accounts and their grants. */
