@@ -41,6 +41,7 @@ export function forcedCommand(
     admin: ["--restrict-to-path", directory],
   };
   const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
-  const session = [`${libraryFolder}/session`, ...confinement, directory];
+  // exec: the account's shell, to which sshd gives this line, would else wait beside each session for its end.
+  const session = ["exec", `${libraryFolder}/session`, ...confinement, directory];
   return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
 }

@@ -120,8 +120,8 @@ describe("no forwarding of any kind", () => {
 
 describe("a request for borg serve", () => {
   /** What borg serve is started with when a client asks for this. */
-  async function served(request: string): Promise<string> {
-    await machine.write(fake, '#!/bin/sh\necho "$@"\n');
+  async function served(request: string, script = 'echo "$@"'): Promise<string> {
+    await machine.write(fake, `#!/bin/sh\n${script}\n`);
     await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
     try {
       return (await machine.ssh("web", `web@127.0.0.1 '${request}'`)).stdout.trim();
@@ -140,6 +140,10 @@ describe("a request for borg serve", () => {
       forced,
     );
     expect(await served("borg serve --debug-topic=$(id) --debug-topic=a;b *")).toBe(forced);
+  });
+
+  test("leaves no process beside borg: its parent is sshd", async () => {
+    expect(await served("borg serve", "cat /proc/$PPID/comm")).toMatch(/^sshd/);
   });
 
   test("may name borg as the client's --remote-path does", async () => {

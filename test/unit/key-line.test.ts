@@ -4,15 +4,15 @@ import { keyLine } from "../../src/key-line.ts";
 import { noLimits } from "../../src/key-options.ts";
 import { forcedCommand, type Role, roleNames } from "../../src/role.ts";
 
-const library = "/usr/local/lib/borgserver";
+const session = "/usr/local/lib/borgserver/session";
 
 test.each<[Role, string]>([
-  ["repo", `${library}/session /repos/web01 borg serve --restrict-to-repository /repos/web01`],
+  ["repo", `exec ${session} /repos/web01 borg serve --restrict-to-repository /repos/web01`],
   [
     "appendonly",
-    `${library}/session /repos/web01 borg serve --restrict-to-repository /repos/web01 --append-only`,
+    `exec ${session} /repos/web01 borg serve --restrict-to-repository /repos/web01 --append-only`,
   ],
-  ["admin", `${library}/session /repos borg serve --restrict-to-path /repos`],
+  ["admin", `exec ${session} /repos borg serve --restrict-to-path /repos`],
 ])("the role %s forces its command", (role, command) => {
   expect(keyLine(forcedCommand(role, "web01", [], 3), noLimits, "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command}" ssh-ed25519 AAAA`,
@@ -23,13 +23,15 @@ test.each<[Role, string]>([
 });
 
 test("a kernel that can do less is named to the session", () => {
-  expect(forcedCommand("repo", "web01", [], 2).slice(0, 3)).toEqual([
-    `${library}/session`,
+  expect(forcedCommand("repo", "web01", [], 2).slice(0, 4)).toEqual([
+    "exec",
+    session,
     "--landlock=2",
     "/repos/web01",
   ]);
-  expect(forcedCommand("admin", "boss", [], 0).slice(0, 3)).toEqual([
-    `${library}/session`,
+  expect(forcedCommand("admin", "boss", [], 0).slice(0, 4)).toEqual([
+    "exec",
+    session,
     "--landlock=0",
     "/repos",
   ]);
