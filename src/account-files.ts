@@ -45,19 +45,33 @@ export function applyAccounts(compute: (files: AccountFiles) => AccountPlan): Ac
 
 function replaceFile(path: string, text: string): void {
   const { uid, gid, mode } = statSync(path);
-  const unfinished = `${path}.borgserver`;
-  rmSync(unfinished, { force: true });
-  const file = openSync(unfinished, "wx", 0o600);
+  const unfinished = besides(path);
   try {
-    writeFileSync(file, text, "latin1");
-    fchownSync(file, uid, gid);
-    fchmodSync(file, mode & 0o7777);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    rmSync(unfinished, { force: true });
+    const file = openSync(unfinished, "wx", 0o600);
+    try {
+      writeFileSync(file, text, "latin1");
+      fchownSync(file, uid, gid);
+      fchmodSync(file, mode & 0o7777);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(unfinished, path);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new OperatorError(
+      `${path} could not be replaced and is as it was: ${(error as Error).message}`,
+      "When that is mended: update-borgusers",
+    );
   }
-  renameSync(unfinished, path);
 }
+
+/**
+ * Where a file is written before it gets its name. One name for all runs, so that what a killed one left is
+ * gone after the next; there is one run at a time (lock.ts).
+ */
+const besides = (path: string) => `${path}.borgserver`;
 
 /** How long to wait for another program that changes accounts: as long as shadow-utils does (LOCK_TRIES and LOCK_SLEEP, lib/commonio.c). */
 const lockTries = 15;
@@ -69,9 +83,9 @@ const lockPause = 1000; // milliseconds
  */
 function withLockFile<T>(path: string, action: () => T): T {
   const lock = `${path}.lock`;
-  const own = `${path}.${process.pid}`;
-  writeFileSync(own, `${process.pid}\0`, { mode: 0o600 });
+  const own = besides(path);
   try {
+    writeOwn(own);
     for (let tries = 1; !linked(own, lock); tries++) {
       if (removeStaleLock(lock)) continue;
       if (tries === lockTries)
@@ -88,6 +102,16 @@ function withLockFile<T>(path: string, action: () => T): T {
     return action();
   } finally {
     rmSync(lock, { force: true });
+  }
+}
+
+function writeOwn(own: string): void {
+  try {
+    // Not written over: it may be one file with a lock that a killed run left.
+    rmSync(own, { force: true });
+    writeFileSync(own, `${process.pid}\0`, { mode: 0o600 });
+  } catch (error) {
+    throw new OperatorError(`${own} could not be written: ${(error as Error).message}`);
   }
 }
 
