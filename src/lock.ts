@@ -14,23 +14,27 @@ const longestWait = 60_000;
 export function withLock<T>(file: string, action: () => T): T {
   if (process.geteuid?.() !== 0) throw new OperatorError("only root can change the server");
   mkdirSync(dirname(file), { recursive: true });
-  const database = openDatabase(file, { readonly: false, timeout: longestWait });
+  const database = take(file);
   try {
-    begin();
     return action();
   } finally {
     database.close();
   }
+}
 
-  function begin() {
-    try {
-      database.exec("BEGIN EXCLUSIVE");
-    } catch (error) {
-      if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error;
+function take(file: string): ReturnType<typeof openDatabase> {
+  let database: ReturnType<typeof openDatabase> | undefined;
+  try {
+    database = openDatabase(file, { readonly: false, timeout: longestWait });
+    database.exec("BEGIN EXCLUSIVE");
+    return database;
+  } catch (error) {
+    database?.close();
+    if ((error as { code?: string }).code === "SQLITE_BUSY")
       throw new OperatorError(
         "another command has been changing the server for a minute",
         "Run this again when it has ended.",
       );
-    }
+    throw new OperatorError(`the lock ${file} cannot be taken: ${(error as Error).message}`);
   }
 }
