@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { asOwner, type Owner } from "./owner.ts";
 import { libraryFolder, runFolder } from "./paths.ts";
 import type { Landlock } from "./role.ts";
@@ -10,7 +10,8 @@ import type { Landlock } from "./role.ts";
  * @returns the version of Landlock's rules, and where it is 0 the reason
  */
 export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
-  const folder = mkdtempSync(`${runFolder}/probe-`);
+  const folder = `${runFolder}/probe`; // one name, so that what a killed start left is gone after the next
+  rmSync(folder, { recursive: true, force: true });
   const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
   try {
     for (const path of [folder, inside, outside]) {
@@ -24,7 +25,7 @@ export function probeLandlock(owner: Owner): { landlock: Landlock; reason: strin
     }
     return { landlock: 0, reason };
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
