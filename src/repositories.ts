@@ -53,30 +53,39 @@ export function planRepositories(
 /**
  * Does what the plan says, as far as it can be done: one directory that cannot be changed must not keep the
  * others from their backups.
- * @returns a line for each failure
+ * @returns the part of the plan that was done, and a line for each failure
  */
-export function applyRepositories(plan: RepositoryPlan, owner: Owner): string[] {
+export function applyRepositories(
+  plan: RepositoryPlan,
+  owner: Owner,
+): { done: RepositoryPlan; failures: string[] } {
   const failures = plan.blocked.map(({ path, reason }) => `${path} ${reason}`);
-  const attempt = (path: string, what: string, action: () => void) => {
+  const done: RepositoryPlan = { ...plan, create: [], own: [] };
+  const attempt = (path: string, what: string, action: () => void, list: string[]) => {
     try {
       action();
+      list.push(path);
     } catch (error) {
       failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
     }
   };
-  for (const path of counted(plan.create, "making directories"))
-    attempt(path, "created", () => {
+  for (const path of counted(plan.create, "making directories")) {
+    const create = () => {
       mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
       lchownSync(path, owner.uid, owner.gid);
       setMode(path);
-    });
-  for (const path of counted(plan.own, "giving directories to their owner"))
-    attempt(path, `given to ${owner.uid}:${owner.gid}`, () => {
+    };
+    attempt(path, "created", create, done.create);
+  }
+  for (const path of counted(plan.own, "giving directories to their owner")) {
+    const own = () => {
       if (path === repositoryFolder) lchownSync(path, owner.uid, owner.gid);
       else changeOwnerOfAll(path, owner);
-    });
+    };
+    attempt(path, `given to ${owner.uid}:${owner.gid}`, own, done.own);
+  }
   for (const path of plan.mode) setMode(path);
-  return failures;
+  return { done, failures };
 }
 
 /**

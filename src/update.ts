@@ -23,10 +23,9 @@ export function planUpdate({ accounts, settings }: IndexContent): UpdatePlan {
  * @returns what was done, and a line for each directory that could not be changed
  */
 export function applyUpdate({ accounts, settings }: IndexContent): UpdatePlan & { failures: string[] } {
-  const repositories = planRepositories(accounts, settings);
-  const failures = applyRepositories(repositories, settings);
+  const { done, failures } = applyRepositories(planRepositories(accounts, settings), settings);
   return {
-    repositories,
+    repositories: done,
     failures,
     accounts: applyAccounts((files) => planAccounts(files, accounts, settings.uid)),
   };
