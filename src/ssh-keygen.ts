@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { renameSync, rmSync } from "node:fs";
 
 /**
  * Those of the keys that OpenSSH's own parser does not read, judged by one run of ssh-keygen(1) over all of
@@ -28,13 +29,21 @@ export function publicHalf(privateKeyFile: string): string | null {
   return status === 0 ? stdout.trim().split(" ").slice(0, 2).join(" ") : null;
 }
 
-/** Makes a private key and its .pub file, without a passphrase. Throws with ssh-keygen's own words. */
+/**
+ * Makes a private key and its .pub file, without a passphrase. They are written beside and renamed, the private
+ * key first: half of one, left by a start that was killed, would stop the next; a missing .pub file does not.
+ * Throws with ssh-keygen's own words.
+ */
 export function makeKeyPair(type: string, file: string): void {
+  const unfinished = `${file}.new`;
+  for (const each of [unfinished, `${unfinished}.pub`]) rmSync(each, { force: true });
   const { stderr, status, error } = spawnSync(
     "ssh-keygen",
-    ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", file],
+    ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", unfinished],
     { encoding: "utf8" },
   );
   if (error) throw error;
   if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
+  renameSync(unfinished, file);
+  renameSync(`${unfinished}.pub`, `${file}.pub`);
 }
