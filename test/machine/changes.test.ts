@@ -89,3 +89,35 @@ test("a removed account's session runs on to its end", async () => {
   await machine.ok("echo the end >/client/more");
   expect(await long).toMatchObject({ code: 0 });
 });
+
+test("clients log in without fail while two rebuilds and an update run at once, over and over", async () => {
+  await machine.ok("cp /client/old.pub /sshkeys/repos/changing && update-borgusers");
+  let busy = true;
+  const logInAllTheTime = async (): Promise<boolean[]> => {
+    const results: boolean[] = [];
+    while (busy) results.push(await mayLogIn("steady", "steady"));
+    return results;
+  };
+  const logins = logInAllTheTime();
+  try {
+    for (let round = 0; round < 10; round++) {
+      const [key, other] = round % 2 === 0 ? ["second", "old"] : ["old", "second"];
+      await machine.ok(
+        `cp /client/${key}.pub /client/next && mv /client/next /sshkeys/repos/changing; cp /client/${key}.pub /sshkeys/repos/round-${round}`,
+      );
+      const runs = ["index rebuild", "update-borgusers", "index rebuild"].map((command) =>
+        machine.run(command),
+      );
+      expect((await Promise.all(runs)).map(({ code }) => code)).toEqual([0, 0, 0]);
+      const find = await machine.ok(`index find /client/${key}.pub; index find /client/${other}.pub`);
+      expect(find.match(/changing/g)).toHaveLength(1);
+      expect(find.split("\n")[0]).toContain("changing (repo)");
+      await machine.ok(`id round-${round} && ls -d /repos/round-${round}`);
+    }
+  } finally {
+    busy = false;
+  }
+  const results = await logins;
+  expect(results.length).toBeGreaterThan(0);
+  expect(results).not.toContain(false);
+});

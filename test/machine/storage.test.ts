@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Machine } from "./machine.ts";
+
+// Storage that is full or read-only; times of files that are wrong; an index of another version.
+
+const index = "/var/lib/borgserver/index.sqlite";
+let machine: Machine;
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  for (const key of ["web", "new"]) await machine.makeKey(key);
+  // File systems of their own, so that one alone can be full.
+  for (const folder of ["/sshkeys", "/var/lib/borgserver", "/repos", "/etc"])
+    await machine.ok(
+      `mkdir -p ${folder} /client/was; cp -a ${folder}/. /client/was; mount -t tmpfs -o size=16m tmpfs ${folder}
+       cp -a /client/was/. ${folder}; rm -r /client/was`,
+    );
+  await machine.ok("cp /client/web.pub /sshkeys/repos/web");
+  expect(await machine.startServer()).toBeNull();
+  await machine.pinHostKeys();
+});
+afterAll(() => machine?.stop());
+
+const mayLogIn = async (key: string) =>
+  (await machine.ssh(key, `${key}@127.0.0.1 borg serve </dev/null`)).code === 0;
+
+/** All that commands write. */
+const state = () =>
+  machine.ok(
+    `cat /etc/passwd /etc/shadow; sha256sum ${index}
+     find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos -printf '%p %U:%G %m\\n' | sort`,
+  );
+
+/** Runs the next update, when all is well again. */
+async function isRepaired(): Promise<void> {
+  await machine.ok("update-borgusers");
+  expect(await machine.ok("stat -c '%u:%g %a' /repos/new")).toBe("1000:1000 2700\n");
+  expect(await mayLogIn("new")).toBe(true);
+  await machine.ok("rm /sshkeys/repos/new; update-borgusers; rmdir /repos/new");
+}
+
+const faults: [string, (folder: string) => string, (folder: string) => string, RegExp][] = [
+  [
+    "full",
+    (folder) =>
+      `mount -o remount,$(df --output=iused,used ${folder} | awk 'NR == 2 { print "nr_inodes=" $1 ",size=" ($2 > 4 ? $2 : 4) "k" }') ${folder}`,
+    (folder) => `mount -o remount,nr_inodes=100k,size=16m ${folder}`,
+    /full|ENOSPC|unable to open/,
+  ],
+  [
+    "read-only",
+    (folder) => `mount -o remount,ro ${folder}`,
+    (folder) => `mount -o remount,rw ${folder}`,
+    /readonly|EROFS|unable to open/,
+  ],
+];
+describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
+  test("where the index is: commands say so and change nothing, logins go on", async () => {
+    await machine.ok("cp /client/new.pub /sshkeys/repos/new");
+    const before = await state();
+    await machine.ok(spoil("/var/lib/borgserver"));
+    try {
+      for (const command of ["index rebuild", "update-borgusers"]) {
+        const { code, stdout, stderr } = await machine.run(command);
+        expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+        expect(stderr).toMatch(/^borgserver: .*\/var\/lib\/borgserver\/.*\n$/);
+        expect(stderr).toMatch(reason);
+      }
+      expect(await mayLogIn("web")).toBe(true);
+      expect(await mayLogIn("new")).toBe(false);
+    } finally {
+      await machine.ok(mend("/var/lib/borgserver"));
+    }
+    expect(await state()).toBe(before);
+    await isRepaired();
+  });
+
+  test("where the accounts are: the command says so and changes none, logins go on", async () => {
+    await machine.ok("cp /client/new.pub /sshkeys/repos/new");
+    const accounts = () => machine.ok("cat /etc/passwd /etc/shadow; ls -A /etc");
+    const before = await accounts();
+    await machine.ok(spoil("/etc"));
+    try {
+      const { code, stdout, stderr } = await machine.run("update-borgusers");
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toMatch(/^borgserver: .*\/etc\/.*\n$/);
+      expect(stderr).toMatch(reason);
+      expect(await mayLogIn("web")).toBe(true);
+    } finally {
+      await machine.ok(mend("/etc"));
+    }
+    expect(await accounts()).toBe(before);
+    await isRepaired();
+  });
+
+  test("where the repositories are: a new client is told, the others go on", async () => {
+    await machine.ok(`cp /client/new.pub /sshkeys/repos/new; ${spoil("/repos")}`);
+    try {
+      const { code, stdout, stderr } = await machine.run("update-borgusers");
+      expect(stderr).toMatch(/^borgserver: \/repos\/new could not be created: .*\n$/);
+      expect(stderr).toMatch(reason);
+      expect(stdout).toContain("account new: added");
+      expect(stdout).not.toContain("created");
+      expect(code).toBe(1);
+      const refused = await machine.ssh("new", "new@127.0.0.1 borg serve");
+      expect(refused.stderr).toContain("borgserver: /repos/new does not exist yet");
+      expect(refused.code).toBe(1);
+      expect(await mayLogIn("web")).toBe(true);
+    } finally {
+      await machine.ok(mend("/repos"));
+    }
+    await isRepaired();
+  });
+
+  test("where the keys are: all commands work, and a start", async () => {
+    await machine.ok(`cp /client/new.pub /sshkeys/repos/new; ${spoil("/sshkeys")}`);
+    try {
+      expect(await machine.ok("index rebuild")).toContain("2 accounts");
+      expect(await machine.ok("update-borgusers")).toContain("account new: added");
+      await machine.stopServer();
+      expect(await machine.startServer()).toBeNull();
+      expect(await mayLogIn("web")).toBe(true);
+    } finally {
+      await machine.ok(mend("/sshkeys"));
+    }
+    await isRepaired();
+  });
+});
+
+describe("whatever the clock said when a file was written", () => {
+  test.each(["1970-01-02", "-2 hours", "2 hours", "2100-01-01"])(
+    "%s: a changed key is seen",
+    async (time) => {
+      await machine.ok(
+        `cp /client/new.pub /sshkeys/repos/web; touch -d '${time}' /sshkeys/repos/web; index rebuild`,
+      );
+      expect((await machine.ssh("new", "web@127.0.0.1 borg serve")).code).toBe(0);
+      await machine.ok(
+        `cat /client/web.pub >/sshkeys/repos/web; touch -d '${time}' /sshkeys/repos/web; index rebuild`,
+      );
+      expect((await machine.ssh("new", "web@127.0.0.1 borg serve")).code).toBe(255);
+      expect(await mayLogIn("web")).toBe(true);
+    },
+  );
+
+  test("a key file with the name, size and times of another is not taken for it", async () => {
+    await machine.ok("cp -p /sshkeys/repos/web /client/old");
+    await machine.ok(
+      "cp /client/new.pub /client/swap; touch -r /sshkeys/repos/web /client/swap; mv /client/swap /sshkeys/repos/web",
+    );
+    expect(await machine.ok("stat -c '%s %y' /sshkeys/repos/web")).toBe(
+      await machine.ok("stat -c '%s %y' /client/old"),
+    );
+    await machine.ok("index rebuild");
+    expect((await machine.ssh("new", "web@127.0.0.1 borg serve")).code).toBe(0);
+    await machine.ok("cp -p /client/old /sshkeys/repos/web; index rebuild");
+    expect(await mayLogIn("web")).toBe(true);
+  });
+
+  test("a lock of accounts from the future whose holder is gone does not block", async () => {
+    await machine.ok(
+      `cp /client/new.pub /sshkeys/repos/new
+       for file in passwd shadow; do sleep 0 & echo $! >/etc/$file.lock; wait; touch -d 2100-01-01 /etc/$file.lock; done`,
+    );
+    await isRepaired();
+    await machine.ok("! ls /etc/passwd.lock /etc/shadow.lock");
+  });
+});
+
+describe.each([0, 999])("an index of schema version %i", (version) => {
+  const damage = `python3 -c "import sqlite3; sqlite3.connect('${index}').execute('PRAGMA user_version = ${version}')"`;
+
+  test("denies logins with the reason, until it is rebuilt", async () => {
+    machine.log = "";
+    await machine.ok(damage);
+    expect(await mayLogIn("web")).toBe(false);
+    await machine.logged(new RegExp(`login of web denied: .* version ${version}, .* index rebuild\n`));
+    await machine.ok("index rebuild");
+    expect(await mayLogIn("web")).toBe(true);
+  });
+
+  test("is replaced by a start", async () => {
+    await machine.stopServer();
+    await machine.ok(damage);
+    expect(await machine.startServer()).toBeNull();
+    expect(await mayLogIn("web")).toBe(true);
+  });
+});
