@@ -111,10 +111,13 @@ export class Machine {
     await this.ok(`mkdir -p "$(dirname '${path}')" && cat > '${path}'`, { input: content });
   }
 
-  /** Starts the server as the container does. Resolves when it listens, or with its exit where it does not start. */
-  async startServer(env: Record<string, string> = {}): Promise<Result | null> {
+  /**
+   * Starts the server as the container does. Resolves when it listens, or with its exit where it does not start.
+   * @param options for sshd, instead of those that the container has
+   */
+  async startServer(env: Record<string, string> = {}, options = ""): Promise<Result | null> {
     this.log = "";
-    const server = this.spawn("exec /usr/local/lib/borgserver/entrypoint sshd", { env });
+    const server = this.spawn(`exec /usr/local/lib/borgserver/entrypoint sshd ${options}`, { env });
     server.stderr!.on("data", (chunk) => {
       this.log += chunk;
     });

@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { finished, Machine } from "./machine.ts";
+
+// Clients that try what no borg client does, with and without an accepted key.
+
+const graceTime = 10; // seconds
+const pinned = "-o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes";
+let machine: Machine;
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.write("/sshkeys/repos/other", await machine.makeKey("other"));
+  await machine.ok("for n in $(seq 50); do ssh-keygen -q -t ed25519 -N '' -f /client/wrong-$n; done");
+  expect(await machine.startServer({}, `-o LoginGraceTime=${graceTime}`)).toBeNull();
+  await machine.pinHostKeys();
+});
+afterAll(() => machine?.stop());
+
+const isServed = async (key: string) =>
+  (await machine.ssh(key, `${key}@127.0.0.1 borg serve </dev/null`)).code === 0;
+
+describe("a client with fifty keys", () => {
+  const offering = (keys: string[]) =>
+    machine.run(
+      `ssh ${pinned} -o IdentitiesOnly=yes ${keys.map((key) => `-i /client/${key}`).join(" ")} web@127.0.0.1 borg serve </dev/null`,
+    );
+  const wrong = Array.from({ length: 50 }, (_, n) => `wrong-${n + 1}`);
+
+  test("is let in if the right one is among the first twenty", async () => {
+    expect(await offering([...wrong.slice(0, 19), "web", ...wrong.slice(19, 49)])).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ["is the twenty-first", [...wrong.slice(0, 20), "web", ...wrong.slice(20, 49)]],
+    ["is not among them", wrong],
+  ])("is cut off if the right one %s, and nobody else from its address is", async (_, keys) => {
+    const { code, stderr } = await offering(keys);
+    expect(stderr).toContain("Too many authentication failures");
+    expect(code).toBe(255);
+    expect(await isServed("web")).toBe(true);
+  });
+});
+
+test("sixty connections that never log in keep nobody out, and are ended", async () => {
+  const holder = machine.spawn(`exec python3 -c '
+import socket
+held = [socket.create_connection(("127.0.0.1", 22)) for _ in range(60)]
+for each in held[::2]: each.sendall(b"SSH-2.0-idle\\r\\n")
+print("held", flush=True)
+ended = 0
+for each in held:
+  each.settimeout(90)
+  try:
+    while each.recv(65536): pass
+  except ConnectionResetError: pass
+  ended += 1
+print("ended", ended)'`);
+  const ended = finished(holder);
+  await once(holder.stdout!, "data");
+  for (let n = 0; n < 4; n++)
+    expect(await Promise.all([isServed("web"), isServed("other")])).toEqual([true, true]);
+  expect(await ended).toEqual({ code: 0, stdout: "held\nended 60\n", stderr: "" });
+  expect(await isServed("web")).toBe(true);
+});
+
+describe("what changes while a client has its key's challenge and has not signed", () => {
+  // An agent in front of ssh-agent that runs a command before each signature (draft-ietf-sshm-ssh-agent,
+  // SSH_AGENTC_SIGN_REQUEST is 13).
+  const agent = `
+import os, socket, subprocess, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/client/agent.front")
+listener.listen()
+print("ready", flush=True)
+client = listener.accept()[0].makefile("rwb")
+real = socket.socket(socket.AF_UNIX)
+real.connect("/client/agent")
+real = real.makefile("rwb")
+def pass_on(source, target):
+  length = source.read(4)
+  if len(length) < 4: sys.exit(0)
+  message = source.read(int.from_bytes(length, "big"))
+  if target is real and message[0] == 13: subprocess.run(sys.argv[1], shell=True, check=True, stdout=sys.stderr)
+  target.write(length + message)
+  target.flush()
+while True:
+  pass_on(client, real)
+  pass_on(real, client)
+`;
+  beforeAll(async () => {
+    await machine.write("/client/agent.py", agent);
+    await machine.ok(
+      "ssh-agent -a /client/agent >/dev/null; SSH_AUTH_SOCK=/client/agent ssh-add -q /client/web",
+    );
+    // Says what borg would be started with.
+    await machine.ok(
+      "rm /usr/local/lib/borgserver/borg; printf '#!/bin/sh\\necho \"$@\"\\n' >/usr/local/lib/borgserver/borg; chmod 755 /usr/local/lib/borgserver/borg",
+    );
+  });
+  afterAll(() => machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg"));
+
+  /** Logs in, with a change between sshd's two questions. */
+  async function logInDuring(change: string) {
+    await machine.ok("rm -f /client/agent.front");
+    const front = machine.spawn(`exec python3 /client/agent.py '${change}'`);
+    const ended = finished(front);
+    await once(front.stdout!, "data");
+    const login = await machine.run(
+      `ssh ${pinned} -o IdentityAgent=/client/agent.front web@127.0.0.1 borg serve`,
+    );
+    expect(await ended).toMatchObject({ code: 0 });
+    return { login, change: await ended };
+  }
+
+  test("nothing: the login goes on", async () => {
+    const { login } = await logInDuring("index rebuild");
+    expect(login).toMatchObject({ code: 0, stdout: "serve --restrict-to-repository /repos/web\n" });
+  });
+
+  test("the key is gone: the login is denied", async () => {
+    const { login, change } = await logInDuring("mv /sshkeys/repos/web /client/away; index rebuild");
+    expect(change.stderr).toContain("index: 1 account (1 repo), 1 key");
+    expect(login).toMatchObject({ code: 255, stdout: "" });
+    expect(login.stderr).toContain("Permission denied (publickey)");
+    await machine.ok("mv /client/away /sshkeys/repos/web; index rebuild");
+  });
+
+  test("the role is another: the session has that one", async () => {
+    const { login } = await logInDuring("mv /sshkeys/repos/web /sshkeys/repos-appendonly/web; index rebuild");
+    expect(login).toMatchObject({
+      code: 0,
+      stdout: "serve --restrict-to-repository /repos/web --append-only\n",
+    });
+    await machine.ok("mv /sshkeys/repos-appendonly/web /sshkeys/repos/web; index rebuild");
+  });
+});
+
+describe("a key certified by somebody", () => {
+  test.each([
+    ["an authority of the client's own", "/client/other", "/client/web"],
+    ["an accepted key", "/client/web", "/client/wrong-1"],
+  ])("%s: the certificate lets nobody in", async (_, authority, key) => {
+    await machine.ok(`cp ${key} /client/certified; cp ${key}.pub /client/certified.pub
+      ssh-keygen -q -s ${authority} -I x -n web -O clear -O permit-pty /client/certified.pub`);
+    machine.log = "";
+    const { code, stderr } = await machine.run(
+      `ssh ${pinned} -o IdentitiesOnly=yes -i /client/certified -o PubkeyAcceptedAlgorithms=ssh-ed25519-cert-v01@openssh.com web@127.0.0.1 borg serve`,
+    );
+    expect(stderr).toContain("Permission denied (publickey)");
+    expect(code).toBe(255);
+    expect(machine.log).not.toContain("Accepted");
+  });
+});
+
+test.each(["password", "keyboard-interactive", "hostbased", "gssapi-with-mic", "none"])(
+  "a login by %s is not offered",
+  async (method) => {
+    const { code, stderr } = await machine.run(
+      `ssh -o UserKnownHostsFile=/client/known_hosts -i /client/web -o PreferredAuthentications=${method} web@127.0.0.1 borg serve`,
+      { env: { SSH_ASKPASS: "/bin/true", SSH_ASKPASS_REQUIRE: "force" } },
+    );
+    expect(stderr).toBe("web@127.0.0.1: Permission denied (publickey).\r\n");
+    expect(code).toBe(255);
+  },
+);
+
+test.each(["sftp", "foo"])("the subsystem %s does not exist", async (name) => {
+  const { code, stdout, stderr } = await machine.ssh("web", `-s web@127.0.0.1 ${name} </dev/null`);
+  expect(stderr).toContain("subsystem request failed");
+  expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
+});
+
+test("no connection goes through the server: to a port, to a socket, or as through a proxy", async () => {
+  const { code, stderr } = await machine.ssh("web", "-o ExitOnForwardFailure=yes -R 4003 -N web@127.0.0.1");
+  expect(stderr).toContain("remote port forwarding failed");
+  expect(code).toBe(255);
+
+  const said = await machine.ok(`
+    ssh ${pinned} -i /client/web -N -L 4001:127.0.0.1:22 -L /client/local:/client/agent -D 4002 web@127.0.0.1 2>&1 &
+    until ss -ltn | grep -q :4002; do sleep 0.1; done
+    python3 -c '
+import socket
+port = socket.create_connection(("127.0.0.1", 4001))
+path = socket.socket(socket.AF_UNIX)
+path.connect("/client/local")
+proxy = socket.create_connection(("127.0.0.1", 4002))
+proxy.sendall(b"\\5\\1\\0")
+proxy.recv(2)
+proxy.sendall(b"\\5\\1\\0\\1\\x7f\\0\\0\\1\\0\\x16")
+for each in port, path, proxy:
+  each.settimeout(60)
+  try: print("got", each.recv(100))
+  except ConnectionResetError: print("got", b"")'
+    kill $!; wait $! || true`);
+  expect(said.match(/^got .*/gm)).toEqual(["got b''", "got b''", "got b''"]);
+  expect(said.match(/channel [0-9]+: open failed/g)).toHaveLength(3);
+});
+
+test("each of several sessions in one connection is the forced one", async () => {
+  await machine.ok(`ssh ${pinned} -i /client/web -M -S /client/master -N -f web@127.0.0.1`);
+  try {
+    const runs = await Promise.all(
+      ["whoami", "", "borg serve", "sh", "borg serve"].map((request) =>
+        machine.run(`ssh -T -S /client/master web@127.0.0.1 ${request} </dev/null`),
+      ),
+    );
+    expect(runs.map(({ code }) => code)).toEqual([1, 1, 0, 1, 0]);
+    for (const { code, stdout, stderr } of runs)
+      if (code === 1) {
+        expect(stdout).toBe("");
+        expect(stderr).toContain("borgserver: only borg can use this account");
+      }
+  } finally {
+    await machine.ok("ssh -S /client/master -O exit web@127.0.0.1");
+  }
+});
