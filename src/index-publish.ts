@@ -47,9 +47,9 @@ function build(file: string, old: string, { settings, accounts }: IndexContent):
   if (unchanged.size > 0) copyFileSync(old, file);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
-    // No journal while it is built (a crash leaves a file that nobody reads); the finished file is in rollback
-    // mode, which a reader without write access can open.
-    database.pragma("journal_mode = OFF");
+    // No journal on disk while it is built (a crash leaves a file that nobody reads; the driver's defensive mode
+    // does not allow OFF). The finished file is in rollback mode, which a reader without write access can open.
+    database.pragma("journal_mode = MEMORY");
     database.pragma("synchronous = OFF");
     database.transaction(() => {
       if (unchanged.size > 0) keepOnly(unchanged, database);
@@ -89,10 +89,14 @@ function insert(accounts: readonly FoundAccount[], settings: Settings, database:
 
 /** Forces a file, or the names in a folder, to disk (fsync(2)). */
 function sync(path: string): void {
-  const file = openSync(path, "r");
   try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    const file = openSync(path, "r");
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new OperatorError(`${path} could not be forced to disk: ${(error as Error).message}`);
   }
 }

@@ -61,7 +61,7 @@ export function applyRepositories(
 ): { done: RepositoryPlan; failures: string[] } {
   const failures = plan.blocked.map(({ path, reason }) => `${path} ${reason}`);
   const done: RepositoryPlan = { ...plan, create: [], own: [] };
-  const attempt = (path: string, what: string, action: () => void, list: string[]) => {
+  const attempt = (what: string, path: string, list: string[], action: () => void) => {
     try {
       action();
       list.push(path);
@@ -69,21 +69,17 @@ export function applyRepositories(
       failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
     }
   };
-  for (const path of counted(plan.create, "making directories")) {
-    const create = () => {
+  for (const path of counted(plan.create, "making directories"))
+    attempt("created", path, done.create, () => {
       mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
       lchownSync(path, owner.uid, owner.gid);
       setMode(path);
-    };
-    attempt(path, "created", create, done.create);
-  }
-  for (const path of counted(plan.own, "giving directories to their owner")) {
-    const own = () => {
+    });
+  for (const path of counted(plan.own, "giving directories to their owner"))
+    attempt(`given to ${owner.uid}:${owner.gid}`, path, done.own, () => {
       if (path === repositoryFolder) lchownSync(path, owner.uid, owner.gid);
       else changeOwnerOfAll(path, owner);
-    };
-    attempt(path, `given to ${owner.uid}:${owner.gid}`, own, done.own);
-  }
+    });
   for (const path of plan.mode) setMode(path);
   return { done, failures };
 }
