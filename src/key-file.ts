@@ -12,6 +12,9 @@ export const largestFile = 1024 * 1024;
 /** Longest line: above the largest RSA key that sshd reads, about 2,800 characters. */
 const longestLine = 8192;
 
+/** Most problems that are named of one file: what has more is something else than a key file, line by line. */
+const mostProblems = 20;
+
 /**
  * The keys of one file: one a line; blank lines and `#` comments are skipped, lines may end in CR LF.
  * A key that stands twice counts once, but must not stand there with other options. Never repeats text of the file in a problem: it may be a secret.
@@ -25,6 +28,15 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
   for (const [at, text] of content.toString("utf8").split(/\r?\n/).entries()) {
     const line = at + 1;
     if (/^[ \t]*(#|$)/.test(text)) continue;
+    if (problems.length === mostProblems) {
+      problems.push({
+        where,
+        line,
+        text: "The rest of the file was not read, after so many problems.",
+        hint: "Is it a file with public keys?",
+      });
+      break;
+    }
     if (text.length > longestLine) {
       problems.push({
         where,

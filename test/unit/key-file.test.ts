@@ -17,6 +17,13 @@ test("names the line of each problem, and goes on after it", () => {
   expect(problems.map(({ where, line }) => `${where}:${line}`)).toEqual(["f:1", "f:4", "f:5"]);
 });
 
+test("twenty problems of one file are enough: a log that was dropped there would fill another", () => {
+  const { keys, problems } = parse(`${"x\n".repeat(100_000)}${key}`);
+  expect(keys).toEqual([]);
+  expect(problems).toHaveLength(21);
+  expect(problems.at(-1)).toMatchObject({ line: 21, text: expect.stringContaining("not read") });
+});
+
 test.each([
   ["an empty file", "", /no key/],
   ["comments alone", "# a\n\n", /no key/],
