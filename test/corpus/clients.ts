@@ -50,7 +50,7 @@ function ed25519(name: string): KeyObject {
 function ecdsa(name: string, opensslName: string, crv: string, bytes: number): KeyObject {
   const ecdh = createECDH(opensslName);
   const scalar = Buffer.alloc(bytes, 0);
-  seed(name).copy(scalar, bytes - 31, 0, 31); // below the order of each of the curves
+  seed(name).copy(scalar, 1, 0, bytes - 1); // below the order of the curve
   ecdh.setPrivateKey(scalar);
   const point = ecdh.getPublicKey();
   const key = {

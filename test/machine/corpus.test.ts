@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Client, clientKey, clientNames } from "../corpus/clients.ts";
+import { caseNames, casesFolder, expectation, recipeNames, recipesFolder } from "../corpus/corpus.ts";
+import { Machine } from "./machine.ts";
+
+const names = [...caseNames, ...recipeNames];
+const isRejected = (name: string) => expectation(name).some((line) => line.startsWith("problem"));
+const rejected = names.filter(isRejected);
+const accepted = names.filter((name) => !isRejected(name));
+const client = clientKey("client").line;
+
+let machine: Machine;
+
+beforeAll(async () => {
+  machine = await Machine.start();
+  for (const name of clientNames) await machine.write(`/client/${name}`, clientKey(name).privateFile);
+  await machine.makeKey("owner");
+  await machine.ok("chmod 600 /client/*");
+  // Accounts of all names exist, for a key of somebody else, so that it is the index that denies a login.
+  await machine.ok(`cd /sshkeys/repos && while read -r name; do cp /client/owner.pub "$name"; done`, {
+    input: lines(names),
+  });
+  expect(await machine.startServer()).toBeNull();
+  await machine.pinHostKeys();
+});
+afterAll(() => machine?.stop());
+
+const lines = (texts: readonly string[]) => texts.map((text) => `${text}\n`).join("");
+
+interface Attempt {
+  account: string;
+  keys: readonly Client[];
+}
+
+/** Attempts to log in, several at a time. @returns of each "account keys exit-code borg-sessions", sorted */
+async function logIn(attempts: readonly Attempt[]): Promise<string[]> {
+  const one = `account=$1; shift; keys=$*; for key; do set -- "$@" -i "/client/$key"; shift; done
+    sessions=$(ssh "$@" -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes "$account@127.0.0.1" borg serve \
+      </dev/null 2>&1 | grep -c "before repository was opened"; exit "\${PIPESTATUS[0]}")
+    echo "$account $keys $? $sessions"`;
+  const printed = await machine.ok(`xargs -P 4 -L 1 bash -c '${one}' attempt`, {
+    input: lines(attempts.map(({ account, keys }) => `${account} ${keys.join(" ")}`)),
+  });
+  return printed.trimEnd().split("\n").sort();
+}
+
+/** What logIn is to return. A session whose client hangs up says so: it is borg serve, and nothing else. */
+const answers = (attempts: readonly Attempt[], isLetIn: (attempt: Attempt) => boolean) =>
+  attempts
+    .map((attempt) => `${attempt.account} ${attempt.keys.join(" ")} ${isLetIn(attempt) ? "0 1" : "255 0"}`)
+    .sort();
+
+/** Puts cases and recipes into /sshkeys/repos, in the place of all that is there. */
+async function putInPlace(wanted: readonly string[]): Promise<void> {
+  await machine.ok(
+    `cd /sshkeys/repos && rm -rf ..?* .[!.]* *
+     while read -r name; do
+       if [ -e ${casesFolder}/"$name" ]; then cp ${casesFolder}/"$name" .; else sh -eu ${recipesFolder}/"$name" "$name" "${client}"; fi </dev/null
+     done`,
+    { input: lines(wanted) },
+  );
+}
+
+/** The largest memory that a command's process had, in KiB. */
+async function memoryOf(command: string): Promise<number> {
+  const measure =
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=-3, stderr=-3); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+  return Number(await machine.ok(`/usr/bin/python3 -c '${measure}' ${command}`));
+}
+
+describe("with every case in the folder", () => {
+  beforeAll(() => putInPlace(names));
+
+  test("each problem is listed with its file and line, and no other", async () => {
+    const expected = rejected.flatMap((name) =>
+      expectation(name)
+        .map((line) => /^problem(?: (\d+))?: (.*)$/.exec(line))
+        .filter((match) => match !== null)
+        .map(([, line, text]) => `/sshkeys/repos/${name}${line ? `:${line}` : ""}: ${text} `),
+    );
+    const { code, stderr } = await machine.run("index check");
+    expect(code).toBe(3);
+    const printed = stderr.trimEnd().split("\n");
+    expect(printed.pop()).toBe(`borgserver: ${expected.length} problems; nothing was changed`);
+    const unexpected = printed.filter((line) => !expected.some((start) => line.startsWith(start)));
+    const missing = expected.filter((start) => !printed.some((line) => line.startsWith(start)));
+    expect({ unexpected, missing }).toEqual({ unexpected: [], missing: [] });
+    expect(stderr).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]|[^\P{Cc}\n]/u);
+  });
+
+  test("nothing of it opens anything: the index that was good goes on serving", async () => {
+    expect(await machine.run("index rebuild")).toMatchObject({ code: 3 });
+    const attempts = rejected.map((account) => ({ account, keys: ["client", "intruder"] as const }));
+    expect(await logIn(attempts)).toEqual(answers(attempts, () => false));
+    expect(await machine.ssh("owner", `${rejected[0]}@127.0.0.1 borg serve`)).toMatchObject({ code: 0 });
+  });
+
+  test("a terabyte in a file costs the memory of a mebibyte", async () => {
+    const largest = await memoryOf("index check");
+    await putInPlace(accepted);
+    expect(largest).toBeLessThan((await memoryOf("index check")) + 128 * 1024);
+  });
+});
+
+describe("with the accepted cases alone", () => {
+  beforeAll(async () => {
+    await putInPlace(accepted);
+    await machine.ok("update-borgusers");
+  });
+
+  /** The expectation that this key opens the account, from here and now. */
+  const opens = (account: string, key: Client) =>
+    expectation(account).some((line) => {
+      const [, fingerprint, from = "127.0.0.1", until = "99991231000000Z"] =
+        /^opens \d+: (\S+)(?: from (\S+))?(?: until (\S+))?$/.exec(line) ?? [];
+      const isHere = from.split(",").includes("127.0.0.1");
+      return fingerprint === clientKey(key).fingerprint && isHere && Number.parseInt(until, 10) > 2026e10;
+    });
+
+  test("each key that is expected to opens its account with a borg session, and no hidden one does", async () => {
+    const attempts = accepted.flatMap((account) =>
+      clientNames
+        .filter((key) => ["client", "intruder"].includes(key) || opens(account, key))
+        .map((key) => ({ account, keys: [key] })),
+    );
+    expect(await logIn(attempts)).toEqual(answers(attempts, ({ account, keys }) => opens(account, keys[0]!)));
+  });
+});
+
+test("whatever byte stands in a name, the name is taken or named as a problem, in plain characters", async () => {
+  const bytes = Array.from({ length: 255 }, (_, index) => index + 1).filter((byte) => byte !== 0x2f);
+  const isGood = (byte: number) => /[A-Za-z0-9._-]/.test(String.fromCharCode(byte));
+  await putInPlace(["plain"]);
+  await machine.ok(
+    `cd /sshkeys/repos && while read -r octal; do cp plain "$(printf "x\\\\\${octal}x")"; done`,
+    {
+      input: lines(bytes.map((byte) => byte.toString(8).padStart(3, "0"))),
+    },
+  );
+  const { code, stderr } = await machine.run("index check");
+  expect(code).toBe(3);
+  expect(stderr.match(/: The name has a character that names may not have\./g)).toHaveLength(
+    bytes.filter((byte) => !isGood(byte)).length,
+  );
+  expect(stderr).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]|[^\P{Cc}\n]/u);
+  await machine.ok("cd /sshkeys/repos && LC_ALL=C find . -name 'x[!A-Za-z0-9._-]x' -delete");
+  expect(await machine.ok("update-borgusers")).toMatch(/^index: 66 accounts/);
+  const attempts = bytes
+    .filter((byte) => /[._-]/.test(String.fromCharCode(byte)))
+    .map((byte) => ({ account: `x${String.fromCharCode(byte)}x`, keys: ["client"] as const }));
+  expect(await logIn(attempts)).toEqual(answers(attempts, () => true));
+});
+
+describe("while a file changes, each rebuild publishes one of its contents, or says what it met,", () => {
+  const writers = {
+    "renamed into place": `
+    with open("/sshkeys/repos/.web", "wb") as file: file.write(content)
+    os.rename("/sshkeys/repos/.web", "/sshkeys/repos/web")`,
+    "emptied and written again": `
+    with open("/sshkeys/repos/web", "wb", buffering=0) as file: file.write(content)`,
+  };
+
+  test.each(Object.entries(writers))("when it is %s", async (_, write) => {
+    await machine.ok("rm -rf /sshkeys/repos/* /sshkeys/repos/.[!.]*");
+    const whole: string[] = [];
+    for (const who of ["client", "intruder"] as const) {
+      await machine.write(`/client/content-${who}`, lines([clientKey(who).line, clientKey("p256").line]));
+      await machine.ok(`cp /client/content-${who} /sshkeys/repos/web && index rebuild`);
+      whole.push(await machine.ok("index list"));
+    }
+    expect(whole[0]).not.toBe(whole[1]);
+    await machine.ok("update-borgusers");
+    await machine.write(
+      "/client/writer.py",
+      `import itertools, os
+contents = [open(f"/client/content-{who}", "rb").read() for who in ("client", "intruder")]
+for content in itertools.cycle(contents):${write}
+`,
+    );
+    const printed = await machine.ok(
+      `/usr/bin/python3 /client/writer.py & writer=$!
+       for round in $(seq 40); do
+         if index rebuild >/dev/null 2>/client/said; then index list; else cat /client/said; fi; echo --
+       done
+       kill $writer`,
+    );
+    const rounds = printed.split("--\n").slice(0, -1);
+    expect(rounds).toHaveLength(40);
+    for (const round of rounds)
+      if (!whole.includes(round))
+        expect(round).toMatch(/^\/sshkeys\/repos\/web: There is no key in this file\./);
+    // A key that stands in both contents is let in again by the next rebuild.
+    await machine.ok("cp /client/content-client /sshkeys/repos/web && index rebuild");
+    expect(
+      await logIn([
+        { account: "web", keys: ["p256"] },
+        { account: "web", keys: ["intruder"] },
+      ]),
+    ).toEqual(["web intruder 255 0", "web p256 0 1"]);
+  });
+});
