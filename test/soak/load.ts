@@ -1,0 +1,83 @@
+import { Machine } from "../machine/machine.ts";
+import { progress, type Row, row } from "./row.ts";
+
+const clients = 300;
+const strangers = 20;
+
+/**
+ * Clients that connect in the same second, from one address, each to an account of its own; the keys of some of
+ * them open nothing. Says on stderr what a login costs.
+ */
+export async function load(): Promise<Row> {
+  progress(`${clients} clients in the same second, ${strangers} of them with a bad key`);
+  const machine = await Machine.start();
+  try {
+    await machine.ok(
+      `cd /client && for n in $(seq ${clients}); do ssh-keygen -q -t ed25519 -N '' -f c$n; cp c$n.pub /sshkeys/repos/c$n; done
+       for n in $(seq ${strangers}); do cp c${clients}.pub /sshkeys/repos/c$n; done`,
+    );
+    if (await machine.startServer()) throw new Error(machine.log);
+    await machine.pinHostKeys();
+    // What sshd's children used, of those that have ended (proc_pid_stat(5), cutime and cstime).
+    const processorTime = async () =>
+      Number(
+        await machine.ok(
+          `awk -v hz=$(getconf CLK_TCK) '{ print ($16 + $17) / hz }' /proc/$(pgrep -x -o sshd)/stat`,
+        ),
+      );
+    const before = await processorTime();
+    const started = Date.now();
+    const printed = await machine.ok(
+      `for n in $(seq ${clients}); do
+         { said=$(ssh -i /client/c$n -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes \
+             c$n@127.0.0.1 borg serve </dev/null 2>&1); echo "$? $n $(echo "$said" | tr -s '\\r\\n' ' ')"; } &
+       done
+       wait`,
+    );
+    const seconds = (Date.now() - started) / 1000;
+    const results = printed
+      .trimEnd()
+      .split("\n")
+      .map((line) => /^(\d+) (\d+) ?(.*)$/.exec(line)!.slice(1));
+    const isStranger = ([, number]: string[]) => Number(number) <= strangers;
+    const lost = results.filter((result) => !isStranger(result) && result[0] !== "0");
+    const refused = results.filter(
+      (result) => isStranger(result) && result[2]!.includes("Permission denied"),
+    );
+    if (refused.length !== strangers) throw new Error(`a bad key was not refused as one:\n${printed}`);
+    for (const result of lost) progress(`a login was lost: ${result.join(" ")}`);
+    progress(`${clients} clients were served in ${seconds.toFixed(1)} s`);
+
+    await machine.ok("while pgrep borg >/dev/null; do sleep 0.1; done; sleep 1");
+    const all = ((await processorTime()) - before) / clients;
+    progress(
+      `processor time of a connection (sshd's children with their borg, by /proc/PID/stat): ${(all * 1000).toFixed(0)} ms`,
+    );
+    progress(
+      `the login program, of which a login takes two runs (getrusage(2), 50 runs): ${await loginProgram(machine)}`,
+    );
+    return row(`${clients} clients in the same second`, {
+      tried: results.length,
+      refused: refused.length,
+      loginsLost: lost.length,
+    });
+  } finally {
+    await machine.stop();
+  }
+}
+
+/** Peak memory and processor time of the login program, called as sshd does. */
+async function loginProgram(machine: Machine): Promise<string> {
+  await machine.write(
+    "/client/measure.py",
+    `import resource, subprocess, sys
+fingerprint = subprocess.check_output(["ssh-keygen", "-lf", "/client/c300.pub"], text=True).split()[1]
+for _ in range(50):
+    subprocess.run(["setpriv", "--reuid", "borgkeys", "--regid", "borgkeys", "--clear-groups", "env", "-i",
+        "/usr/local/bin/borgserver", "authorized-keys", "c300", fingerprint], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{used.ru_maxrss / 1024:.0f} MiB at most, {(used.ru_utime + used.ru_stime) / 50 * 1000:.0f} ms of processor time")
+`,
+  );
+  return (await machine.ok("/usr/bin/python3 /client/measure.py")).trim();
+}
