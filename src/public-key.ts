@@ -32,6 +32,14 @@ const curves: Record<string, { name: string; bytes: number }> = {
 
 const accepted = new Set(["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com", ...Object.keys(curves)]);
 
+/**
+ * The y coordinates of Ed25519's points of order 1, 2, 4 and 8: a signature that anybody can write down is valid
+ * for them, and OpenSSH does not look.
+ */
+const fieldPrime = 2n ** 255n - 19n;
+const yOfOrder8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
+const yOfSmallOrder = new Set([0n, 1n, fieldPrime - 1n, yOfOrder8, fieldPrime - yOfOrder8]);
+
 const certificate = /-cert-v0[01]@openssh\.com$/;
 
 const makeOne = "Make a key with: ssh-keygen -t ed25519";
@@ -116,9 +124,9 @@ function contentRefusal(type: string, bytes: Buffer): Refusal | null {
   const isPoint = (point: Buffer, bytes: number) => point.length === bytes && point[0] === 4;
   const curve = curves[type];
 
-  if (type === "ssh-ed25519") return parts.length === 2 && first.length === 32 ? null : damaged;
+  if (type === "ssh-ed25519") return parts.length === 2 && isEd25519Point(first) ? null : damaged;
   if (type === "sk-ssh-ed25519@openssh.com")
-    return parts.length === 3 && first.length === 32 && second.length > 0 ? null : damaged;
+    return parts.length === 3 && isEd25519Point(first) && second.length > 0 ? null : damaged;
   if (curve) {
     const count = type.startsWith("sk-") ? 4 : 3;
     const fine =
@@ -142,6 +150,13 @@ function contentRefusal(type: string, bytes: Buffer): Refusal | null {
     };
   if (exponent < 3n || exponent % 2n === 0n || modulus % 2n === 0n) return damaged;
   return null;
+}
+
+/** A y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
+function isEd25519Point(bytes: Buffer): boolean {
+  if (bytes.length !== 32) return false;
+  const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
+  return y < fieldPrime && !yOfSmallOrder.has(y);
 }
 
 /** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null where they do not end exactly. */

@@ -83,6 +83,19 @@ describe("refuses", () => {
     ],
     ["a trailing byte", `ssh-ed25519 ${Buffer.concat([bytes, one]).toString("base64")}`, /damaged/],
     ["31 bytes of key", `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-31))}`, /damaged/],
+    ...[
+      ["1", `01${"00".repeat(31)}`],
+      ["1, negative", `01${"00".repeat(30)}80`],
+      ["2", `ec${"ff".repeat(30)}7f`],
+      ["4", "00".repeat(32)],
+      ["8", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"],
+      ["8, the other", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"],
+      ["1, in another form", `ee${"ff".repeat(30)}7f`],
+    ].map(([order, point]): [string, string, RegExp] => [
+      `an Ed25519 point of order ${order}, which anybody can sign for`,
+      `ssh-ed25519 ${wire("ssh-ed25519", Buffer.from(point!, "hex"))}`,
+      /damaged/,
+    ]),
     ["another type inside", `ssh-ed25519 ${wire("ssh-rsa", bytes.subarray(-32))}`, /damaged/],
     [
       "a length beyond the end",
