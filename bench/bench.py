@@ -421,10 +421,11 @@ def part_burst():
             start = time.perf_counter()
             options = {"env": ENVIRONMENT, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
             clients = [subprocess.Popen(words, **options) for _ in range(sessions)]
-            failed = [text for one in clients for text in [one.communicate()[1]] if one.returncode != 0]
+            ended = [(one.communicate()[1].decode(), one.returncode) for one in clients]
             wall = time.perf_counter() - start
+            failed = [f"exit {code}: {text}" for text, code in ended if code != 0]
             if failed:
-                sys.exit(f"bench: {len(failed)} of {sessions} sessions failed: {failed[0].decode()}")
+                sys.exit(f"bench: {len(failed)} of {sessions} sessions on port {server.port} failed after {seconds(wall)}: {failed[0]}")
             time.sleep(0.5)  # sshd reaps the last of its processes
             cpu[server].append((server.cpu() - before) / sessions)
             return wall, 0
