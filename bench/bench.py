@@ -75,13 +75,14 @@ def seconds(time_):
     return f"{time_:.2f} s" if time_ >= 1 else f"{time_ * 1000:.1f} ms" if time_ < 0.1 else f"{time_ * 1000:.0f} ms"
 
 
-def in_turn(*actions, least=7, budget=20):
+def in_turn(*actions, least=7, budget=20, warm=True):
     """
-    Times the actions in turn, after one round that does not count, until the medians are known to a hundredth
-    or `budget` seconds are over. An action does one run and returns its time and its memory.
+    Times the actions in turn, after one round that does not count (`warm`), at least `least` times and until the
+    medians are known to a hundredth or `budget` seconds are over. An action does one run and returns its time and
+    its memory.
     """
     times = [Times([]) for _ in actions]
-    for action in actions:
+    for action in actions if warm else ():
         action()
     end = time.monotonic() + budget
     while True:
@@ -202,8 +203,9 @@ class Server:
     def __init__(self, port, *words):
         self.port = port
         self.log = open(f"{WORK}/{port}.log", "wb")
+        # As in the image, where tini reaps what sshd leaves behind.
         self.process = subprocess.Popen(
-            words, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True
+            ["/usr/bin/tini", "-s", "--", *words], env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True
         )
         self.wait()
 
@@ -222,11 +224,23 @@ class Server:
         self.process.wait()
 
     def cpu(self):
-        """Processor seconds of all ended processes of its sessions (proc(5): cutime and cstime of its sshd)."""
-        children = open(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read().split()
-        sshd = next((pid for pid in children if open(f"/proc/{pid}/comm").read() == "sshd\n"), self.process.pid)
-        fields = open(f"/proc/{sshd}/stat").read().rpartition(") ")[2].split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+        """Processor seconds of all processes of its sessions that ended: those that sshd waited for, and tini for the rest."""
+        sshd = self.process.pid
+        while open(f"/proc/{sshd}/comm").read() != "sshd\n":
+            sshd = open(f"/proc/{sshd}/task/{sshd}/children").read().split()[0]
+        return sum(cpu_of_children(pid) for pid in (self.process.pid, sshd))
+
+
+def cpu_of_children(pid):
+    """proc_pid_stat(5): cutime and cstime."""
+    fields = open(f"/proc/{pid}/stat").read().rpartition(") ")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def log_of(server):
+    """The end of a server's log, without what is said about each good session."""
+    lines = open(server.log.name, errors="replace").read().splitlines()
+    return "\n".join([line for line in lines if not re.match("Accepted|Received disconnect|Disconnected", line)][-20:])
 
 
 def start_ours():
@@ -254,7 +268,7 @@ def session(account, port, command=("borg", "serve")):
 
 
 def part_session():
-    for accounts, most, budget in [(1, 0.80, 40), (10_000, 0.70, 40), (100_000, 0.40, 40)]:
+    for accounts, most, budget in [(1, 0.80, 30), (10_000, 0.70, 25), (100_000, 0.40, 25)]:
         client = accounts_of(accounts)
         ours, theirs = in_turn(
             program(*session(client, 22)), program(*session("peer", PEER_PORT)), budget=budget
@@ -369,41 +383,49 @@ def part_update():
 
     mine, loop = in_turn(ours, theirs, least=3, budget=20)
     row(f"`update-borgusers`, no accounts → 10,000 / `useradd`, `mkdir`, `chown` in a loop ({sample}, extrapolated)",
-        mine, loop, mine.median / loop.median, 0.01, "{:.4f} ×")  # fmt: skip
+        mine, loop, mine.median / loop.median, 0.01, "{:.4f} ×")
 
 
 def part_start():
     client = accounts_of(1000)
     servers["ours"].stop()
-    first = session(client, 22, ("true",))
+    say("200,000 files in repositories")
+    for number in range(1000):
+        folder = f"{WORK}/full/{name_of(number)}/data/0"
+        os.makedirs(folder)
+        for file in range(200):
+            os.mknod(f"{folder}/{file}")
+    run("/bin/chown", "-R", "1000:1000", f"{WORK}/full")
 
-    def start():
-        """From the start of a container to the answer of a session, as a new container has it: no index, no accounts; host keys are there."""
+    def start(repositories=None):
+        """
+        From the start of a new container, which has host keys but neither index nor accounts, to the answer of a
+        session. The session is refused, because a borg would be timed as well.
+        """
         shutil.rmtree("/run/borgserver", ignore_errors=True)
         if os.path.exists(INDEX):
             os.remove(INDEX)
         for path, before in ACCOUNT_FILES.items():
             with open(path, "w") as file:
                 file.write(before)
+        if repositories:
+            os.rename("/repos", f"{WORK}/empty")
+            os.rename(repositories, "/repos")
         begin = time.perf_counter()
         server = start_ours()
-        done = subprocess.run(first, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        words = session(client, 22, ("true",))
+        done = subprocess.run(words, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         wall = time.perf_counter() - begin
+        server.stop()
+        if repositories:
+            os.rename("/repos", repositories)
+            os.rename(f"{WORK}/empty", "/repos")
         if "only borg can use this account" not in done.stderr:
             sys.exit(f"bench: no login after the start: {done.stderr}")
-        server.stop()
         return wall, 0
 
-    (few,) = in_turn(start, budget=15)
+    few, many = in_turn(start, lambda: start(f"{WORK}/full"), budget=25)
     row("start of the server to the first accepted login, 1,000 accounts", few, "", few.median, 1.5, "{:.2f} s")
-    say("200,000 files in the repositories")
-    for number in range(1000):
-        folder = f"/repos/{name_of(number)}/data/0"
-        os.makedirs(folder)
-        for file in range(200):
-            os.mknod(f"{folder}/{file}")
-    run("/bin/chown", "-R", "1000:1000", "/repos")
-    (many,) = in_turn(start, budget=15)
     row("the same, 200,000 files in the repositories / none", many, few, many.median / few.median, 1.10)
     servers["ours"] = start_ours()
     no_accounts()
@@ -425,7 +447,7 @@ def part_burst():
             wall = time.perf_counter() - start
             failed = [f"exit {code}: {text}" for text, code in ended if code != 0]
             if failed:
-                sys.exit(f"bench: {len(failed)} of {sessions} sessions on port {server.port} failed after {seconds(wall)}: {failed[0]}")
+                sys.exit(f"bench: {len(failed)} of {sessions} sessions on port {server.port} failed after {seconds(wall)}: {failed[0]}\n{log_of(server)}")
             time.sleep(0.5)  # sshd reaps the last of its processes
             cpu[server].append((server.cpu() - before) / sessions)
             return wall, 0
@@ -433,9 +455,9 @@ def part_burst():
         return action
 
     cpu = {server: [] for server in servers.values()}
-    ours, theirs = in_turn(burst(servers["ours"], client), burst(servers["peers"], "peer"), least=3, budget=60)
+    ours, theirs = in_turn(burst(servers["ours"], client), burst(servers["peers"], "peer"), least=3, budget=0, warm=False)
     row("200 sessions at once, 1,000 accounts", ours, theirs, ours.median / theirs.median, 0.85)
-    ours, theirs = (Times(cpu[server][1:]) for server in servers.values())
+    ours, theirs = (Times(cpu[server]) for server in servers.values())
     row("the same, the server's processor time per session", ours, theirs, ours.median / theirs.median, 0.85)
 
 
@@ -476,7 +498,7 @@ def results():
 
 os.makedirs(WORK)
 os.makedirs(KEYS)
-run("/usr/sbin/useradd", "--non-unique", "--uid", "1000", "--gid", "nogroup", "--no-create-home", "--home-dir", "/repos", "--shell", "/bin/sh", "--password", "*", "peer")  # fmt: skip
+run("/usr/sbin/useradd", "--non-unique", "--uid", "1000", "--gid", "nogroup", "--no-create-home", "--home-dir", "/repos", "--shell", "/bin/sh", "--password", "*", "peer")
 ACCOUNT_FILES = {path: open(path).read() for path in ["/etc/passwd", "/etc/shadow"]}
 run("/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", f"{WORK}/key")
 CLIENT_KEY = open(f"{WORK}/key.pub").read().strip()
