@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { stderr, stdout, write } from "bun";
 import { lookUpGrant } from "./index-lookup.ts";
 import { keyLine } from "./key-line.ts";
 import { indexFile } from "./paths.ts";
@@ -10,18 +10,18 @@ import { forcedCommand } from "./role.ts";
  * key? Prints that line, or nothing. A fault prints nothing either, says so on stderr and returns 1.
  * @returns the exit code
  */
-export function authorizedKeys(account: string, fingerprint: string): number {
+export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
   try {
     const grant = lookUpGrant(indexFile, account, fingerprint);
     if (grant) {
       const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
-      writeSync(1, `${keyLine(command, grant, grant.type, grant.blob)}\n`);
+      await write(stdout, `${keyLine(command, grant, grant.type, grant.blob)}\n`);
     }
     return 0;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const line = `borgserver: login of ${account} denied: the index ${indexFile} cannot answer: ${reason}. To build it anew: index rebuild`;
-    writeSync(2, `${printable(line)}\n`);
+    await write(stderr, `${printable(line)}\n`);
     return 1;
   }
 }

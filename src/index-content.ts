@@ -1,10 +1,17 @@
 import { openIndex } from "./index-lookup.ts";
 import type { KeyAt } from "./key-file.ts";
-import { type Account, type FoundAccount, type PublishedFiles, readKeyFolder } from "./key-folder.ts";
+import {
+  type Account,
+  type FileState,
+  type FoundAccount,
+  type PublishedFiles,
+  readKeyFolder,
+} from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
 import { whileShowing } from "./report.ts";
 import type { Role } from "./role.ts";
 import { borgAccount, type Settings } from "./settings.ts";
+import { type Database, pragma } from "./sqlite.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
 /** All that an index says. */
@@ -77,16 +84,16 @@ export function readIndex(file: string): Omit<Account, "state">[] {
   return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
     for (const { account, ...key } of index
-      .prepare<[], KeyAt & { account: string }>(
+      .prepare<KeyAt & { account: string }>(
         "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant ORDER BY line",
       )
-      .iterate()) {
+      .all()) {
       const others = keys.get(account);
       if (others) others.push(key);
       else keys.set(account, [key]);
     }
     return index
-      .prepare<[], Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
+      .prepare<Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
       .all()
       .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
   });
@@ -96,20 +103,14 @@ export function readIndex(file: string): Omit<Account, "state">[] {
 export function publishedFiles(file: string): PublishedFiles {
   try {
     return withIndex(file, (index) => {
-      if (index.pragma("quick_check", { simple: true }) !== "ok") return new Map();
+      if (pragma(index, "quick_check") !== "ok") return new Map();
       const rows = index
-        .prepare<[], [string, number, number, number, number, number]>(
-          `SELECT source, size, mtime, ctime, inode, (SELECT count(*) FROM grant WHERE account = name)
+        .prepare<FileState & { source: string; keys: number }>(
+          `SELECT source, size, mtime, ctime, inode, (SELECT count(*) FROM grant WHERE account = name) AS keys
            FROM account WHERE size IS NOT NULL`,
         )
-        .raw()
         .all();
-      return new Map(
-        rows.map(([source, size, mtime, ctime, inode, keys]) => [
-          source,
-          { state: { size, mtime, ctime, inode }, keys },
-        ]),
-      );
+      return new Map(rows.map(({ source, keys, ...state }) => [source, { state, keys }]));
     });
   } catch {
     return new Map();
@@ -120,7 +121,7 @@ export function publishedFiles(file: string): PublishedFiles {
 export function rolesServed(file: string): Set<Role> {
   try {
     const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
-    const rows = withIndex(file, (index) => index.prepare<[], { role: Role }>(sql).all());
+    const rows = withIndex(file, (index) => index.prepare<{ role: Role }>(sql).all());
     return new Set(rows.map(({ role }) => role));
   } catch {
     return new Set();
@@ -130,7 +131,7 @@ export function rolesServed(file: string): Set<Role> {
 /** Longest wait for a lock, in milliseconds; see index-lookup.ts. */
 const lockTimeout = 5000;
 
-function withIndex<T>(file: string, query: (index: ReturnType<typeof openIndex>) => T): T {
+function withIndex<T>(file: string, query: (index: Database) => T): T {
   const index = openIndex(file, lockTimeout);
   try {
     return query(index);

@@ -1,8 +1,8 @@
-import { statSync } from "node:fs";
+import { file as fileAt } from "bun";
 import { applicationId, schemaVersion } from "./index-schema.ts";
 import type { Limits } from "./key-options.ts";
 import type { Landlock, Role } from "./role.ts";
-import { openDatabase } from "./sqlite.ts";
+import { type Database, openDatabase, pragma } from "./sqlite.ts";
 
 /** What an account may do with a key. */
 export interface Grant extends Limits {
@@ -23,7 +23,7 @@ const lockTimeout = 500;
 export function lookUpGrant(file: string, account: string, fingerprint: string): Grant | null {
   const database = openIndex(file, lockTimeout);
   const row = database
-    .prepare<[string, string], Omit<Grant, "extraArguments"> & { arguments: string }>(
+    .prepare<Omit<Grant, "extraArguments"> & { arguments: string }>(
       `SELECT role, type, blob, addresses, expires, arguments, landlock FROM grant JOIN role ON role.name = grant.role
        WHERE account = ? AND fingerprint = ?`,
     )
@@ -35,13 +35,12 @@ export function lookUpGrant(file: string, account: string, fingerprint: string):
 }
 
 /** Opens a published index for reading, and makes sure that it is one. `timeout` in milliseconds. */
-export function openIndex(file: string, timeout: number): ReturnType<typeof openDatabase> {
-  // SQLite would wait on a FIFO; a published index is a regular file.
-  if (!statSync(file).isFile()) throw new Error("it is not a regular file");
+export function openIndex(file: string, timeout: number): Database {
+  // SQLite would wait on a FIFO, which has no end.
+  if (fileAt(file).size === Number.POSITIVE_INFINITY) throw new Error("it is not a regular file");
   const database = openDatabase(file, { readonly: true, timeout });
-  if (database.pragma("application_id", { simple: true }) !== applicationId)
-    throw new Error("it is not a borgserver index");
-  const version = database.pragma("user_version", { simple: true });
+  if (pragma(database, "application_id") !== applicationId) throw new Error("it is not a borgserver index");
+  const version = pragma(database, "user_version");
   if (version !== schemaVersion)
     throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
   return database;

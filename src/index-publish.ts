@@ -47,15 +47,13 @@ function build(file: string, old: string, { settings, accounts }: IndexContent):
   if (unchanged.size > 0) copyFileSync(old, file);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
-    // No journal on disk while it is built (a crash leaves a file that nobody reads; the driver's defensive mode
-    // does not allow OFF). The finished file is in rollback mode, which a reader without write access can open.
-    database.pragma("journal_mode = MEMORY");
-    database.pragma("synchronous = OFF");
-    database.transaction(() => {
-      if (unchanged.size > 0) keepOnly(unchanged, database);
-      else database.exec(schema);
-      insert(accounts, settings, database);
-    })();
+    // No journal on disk while it is built: a crash leaves a file that nobody reads. The finished file is in
+    // rollback mode, which a reader without write access can open.
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN");
+    if (unchanged.size > 0) keepOnly(unchanged, database);
+    else database.exec(schema);
+    insert(accounts, settings, database);
+    database.exec("COMMIT");
   } finally {
     database.close();
   }
@@ -65,7 +63,7 @@ function build(file: string, old: string, { settings, accounts }: IndexContent):
 function keepOnly(accounts: ReadonlySet<string>, database: Database): void {
   const account = database.prepare("DELETE FROM account WHERE name = ?");
   const grants = database.prepare("DELETE FROM grant WHERE account = ?");
-  for (const name of database.prepare<[], string>("SELECT name FROM account").pluck().all()) {
+  for (const { name } of database.prepare<{ name: string }>("SELECT name FROM account").all()) {
     if (accounts.has(name)) continue;
     account.run(name);
     grants.run(name);
@@ -81,7 +79,8 @@ function insert(accounts: readonly FoundAccount[], settings: Settings, database:
     role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
     if (typeof keys === "number") continue;
-    account.run(name, role, source, state?.size, state?.mtime, state?.ctime, state?.inode);
+    const { size = null, mtime = null, ctime = null, inode = null } = state ?? {};
+    account.run(name, role, source, size, mtime, ctime, inode);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }

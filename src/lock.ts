@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { OperatorError } from "./report.ts";
-import { openDatabase } from "./sqlite.ts";
+import { type Database, openDatabase } from "./sqlite.ts";
 
 /** How long a command waits for another one that changes the server, in milliseconds. */
 const longestWait = 60_000;
@@ -22,8 +22,8 @@ export function withLock<T>(file: string, action: () => T): T {
   }
 }
 
-function take(file: string): ReturnType<typeof openDatabase> {
-  let database: ReturnType<typeof openDatabase> | undefined;
+function take(file: string): Database {
+  let database: Database | undefined;
   try {
     database = openDatabase(file, { readonly: false, timeout: longestWait });
     database.exec("BEGIN EXCLUSIVE");

@@ -10,7 +10,7 @@ const words = process.argv.slice(2);
 
 if (name === "borgserver" && words[0] === "authorized-keys" && words.length === 3) {
   setDeadline(longestLogin);
-  process.exit(authorizedKeys(words[1]!, words[2]!));
+  process.exit(await authorizedKeys(words[1]!, words[2]!));
 }
 const { run } = await import("./command.ts");
 process.exitCode = await run(name, words);

@@ -107,7 +107,7 @@ describe("a fault of the index denies the login, with one line in the log, and n
   const python = (code: string) => `python3 -c "import sqlite3; ${code}"`;
 
   test.each([
-    ["missing", `rm ${index}`, /ENOENT/],
+    ["missing", `rm ${index}`, /unable to open/],
     ["truncated", `truncate -s 5000 ${index}`, /malformed|disk image/],
     ["empty", `truncate -s 0 ${index}`, /not a borgserver index/],
     ["garbage", `head -c 40000 /dev/urandom >${index}`, /not a database/],
@@ -122,7 +122,7 @@ describe("a fault of the index denies the login, with one line in the log, and n
       /not a borgserver index/,
     ],
     ["unreadable", `chmod 600 ${index}`, /unable to open/],
-    ["a folder", `rm ${index}; mkdir ${index}`, /not a regular file/],
+    ["a folder", `rm ${index}; mkdir ${index}`, /disk I\/O error/],
     ["a FIFO", `rm ${index}; mkfifo -m 644 ${index}`, /not a regular file/],
   ])("%s", async (_, damage, reason) => {
     await machine.ok(damage);

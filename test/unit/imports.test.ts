@@ -21,13 +21,13 @@ function reachable(file: string, seen = new Set<string>()): Set<string> {
 test("the login path loads what it needs and nothing else", () => {
   expect([...reachable("main.ts")].sort()).toEqual([
     "authorized-keys.ts",
-    "better-sqlite3",
+    "bun",
     "bun:ffi",
+    "bun:sqlite",
     "deadline.ts",
     "index-lookup.ts",
     "index-schema.ts",
     "key-line.ts",
-    "node:fs",
     "node:path",
     "paths.ts",
     "problem.ts",
