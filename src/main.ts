@@ -1,11 +1,10 @@
-import { basename } from "node:path";
 import { authorizedKeys } from "./authorized-keys.ts";
 import { setDeadline } from "./deadline.ts";
 
 /** sshd waits for the answer while a client does; a login that could not be decided by then is denied. */
 const longestLogin = 2; // seconds
 
-const name = basename(process.argv0);
+const name = process.argv0.split("/").at(-1) ?? "";
 const words = process.argv.slice(2);
 
 if (name === "borgserver" && words[0] === "authorized-keys" && words.length === 3) {

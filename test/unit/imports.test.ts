@@ -28,7 +28,6 @@ test("the login path loads what it needs and nothing else", () => {
     "index-lookup.ts",
     "index-schema.ts",
     "key-line.ts",
-    "node:path",
     "paths.ts",
     "problem.ts",
     "role.ts",
