@@ -495,7 +495,7 @@ def results():
         "# Results of scripts/bench",
         "",
         f"- Commit {os.environ['COMMIT']}, {time.strftime('%Y-%m-%d')}",
-        f"- {model[1] if model else platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}",
+        f"- {model[1] if model else platform.machine()}, {os.cpu_count()} processors, Linux {'.'.join(platform.release().split('.')[:2])}",
         f"- {first_line('/usr/bin/ssh', '-V')}; {first_line(BORG, '--version')}; {first_line('/usr/bin/python3', '--version')}; "
         f"Node {first_line(os.environ['NODE'], '--version')}; borgserver {first_line('/usr/local/bin/borgserver', '--version')}",
         f"- In this machine {confined}.",

@@ -87,13 +87,13 @@ function withLockFile<T>(path: string, action: () => T): T {
   try {
     writeOwn(own);
     for (let tries = 1; !linked(own, lock); tries++) {
-      if (removeStaleLock(lock)) continue;
-      if (tries === lockTries)
+      const free = removeStaleLock(lock);
+      if (tries >= lockTries)
         throw new OperatorError(
           `${lock} is held by another program`,
           `Run this again; if nothing changes accounts now, remove ${lock}.`,
         );
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lockPause);
+      if (!free) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lockPause);
     }
   } finally {
     rmSync(own, { force: true });

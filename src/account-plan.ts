@@ -70,6 +70,23 @@ export function planAccounts(files: AccountFiles, accounts: readonly NamedRole[]
   return plan;
 }
 
+/** Whether a plan for these accounts would change nothing in /etc/passwd; quicker than the plan. */
+export function inStep(
+  files: Omit<AccountFiles, "shadow">,
+  accounts: readonly NamedRole[],
+  uid: number,
+): boolean {
+  const gids = roleGids(files.group);
+  const roleGroups = new Set(Object.values(gids));
+  const ours = linesOf(files.passwd).filter((line) => roleGroups.has(gidOf(line)));
+  const wanted = [borg, ...accounts.filter(({ name }) => name !== borg.name)];
+  const there = new Set(ours);
+  return (
+    ours.length === wanted.length &&
+    wanted.every((account) => there.has(passwdLine(account, uid, gids[account.role])))
+  );
+}
+
 /** The numeric ids of the role groups. Throws where the group file lacks one. */
 export function roleGids(group: string): Record<Role, number> {
   const gids = new Map(linesOf(group).map((line) => [nameOf(line), Number(line.split(":")[2])]));

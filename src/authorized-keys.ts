@@ -11,17 +11,33 @@ import { forcedCommand } from "./role.ts";
  * @returns the exit code
  */
 export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
+  let line: string | null;
   try {
-    const grant = lookUpGrant(indexFile, account, fingerprint);
-    if (grant) {
-      const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
-      await write(stdout, `${keyLine(command, grant, grant.type, grant.blob)}\n`);
-    }
+    line = answer(account, fingerprint);
+  } catch (error) {
+    return await denied(
+      account,
+      `the index ${indexFile} cannot answer: ${reasonOf(error)}. To build it anew: index rebuild`,
+    );
+  }
+  try {
+    if (line) await write(stdout, `${line}\n`);
     return 0;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const line = `borgserver: login of ${account} denied: the index ${indexFile} cannot answer: ${reason}. To build it anew: index rebuild`;
-    await write(stderr, `${printable(line)}\n`);
-    return 1;
+    return await denied(account, `the answer could not be written: ${reasonOf(error)}`);
   }
 }
+
+function answer(account: string, fingerprint: string): string | null {
+  const grant = lookUpGrant(indexFile, account, fingerprint);
+  if (!grant) return null;
+  const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
+  return keyLine(command, grant, grant.type, grant.blob);
+}
+
+async function denied(account: string, reason: string): Promise<number> {
+  await write(stderr, `${printable(`borgserver: login of ${account} denied: ${reason}`)}\n`);
+  return 1;
+}
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

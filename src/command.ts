@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { readAllAccountFiles } from "./account-files.ts";
-import { planAccounts } from "./account-plan.ts";
+import { readAccountFiles } from "./account-files.ts";
+import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
 import { readIndex } from "./index-content.ts";
@@ -10,7 +10,7 @@ import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
 import { printable } from "./problem.ts";
-import { checkedContent, publish, settingsInForce, settingsOfStart, summary } from "./rebuild.ts";
+import { checkedContent, countKeys, publish, settingsInForce, settingsOfStart, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
 import { prepareStart } from "./start.ts";
 import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
@@ -118,39 +118,37 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; t
 4 problems with host keys or settings.`;
 
 function rebuild(full: boolean): number {
-  const content = withLock(lockFile, () => {
+  const { content, keys } = withLock(lockFile, () => {
     const content = checkedContent(settingsInForce(process.env), { full });
-    publish(content);
-    return content;
+    return { content, keys: publish(content) };
   });
-  say(`index: ${summary(content)}`);
-  const { add, change, remove } = planAccounts(readAllAccountFiles(), content.accounts, content.settings.uid);
-  if (add.length + change.length + remove.length > 0)
+  say(`index: ${summary(content, keys)}`);
+  if (!inStep(readAccountFiles(), content.accounts, content.settings.uid))
     note("accounts differ from the index; to bring them in step: update-borgusers");
   return exitCode.done;
 }
 
 function check(): number {
-  say(`no problems: ${summary(checkedContent(settingsInForce(process.env), { full: true }))}`);
+  const content = checkedContent(settingsInForce(process.env), { full: true });
+  say(`no problems: ${summary(content, countKeys(content))}`);
   return exitCode.done;
 }
 
 function update(): number {
-  const { content, ...done } = withLock(lockFile, () => {
+  const { content, keys, ...done } = withLock(lockFile, () => {
     const content = checkedContent(settingsInForce(process.env), { full: false });
-    publish(content);
-    return { content, ...applyUpdate(content) };
+    return { content, keys: publish(content), ...applyUpdate(content) };
   });
-  say(`index: ${summary(content)}`);
+  say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
   for (const failure of done.failures) note(failure);
   return done.failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
 function dryRun(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: false });
+  const content = checkedContent(settingsInForce(process.env), { full: true });
   const lines = printUpdate(planUpdate(content));
-  say(`index: ${summary(content)}`);
+  say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
   if (lines.length === 0) say("accounts and repositories are in step");
   return exitCode.done;

@@ -29,7 +29,7 @@ export function gatherContent(
   settings: Settings,
   systemNames: ReadonlySet<string>,
   published: PublishedFiles = new Map(),
-): { content: IndexContent; problems: Problem[] } {
+): { content: IndexContent; missing: Role[]; problems: Problem[] } {
   const read = readKeyFolder(folder, published);
   const borg = borgAccount(settings).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;
@@ -38,7 +38,7 @@ export function gatherContent(
     ...nameClashes(read.accounts, systemNames),
     ...unreadableKeys(accounts),
   ];
-  return { content: { settings, accounts }, problems };
+  return { content: { settings, accounts }, missing: read.missing, problems };
 }
 
 function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet<string>): Problem[] {
@@ -65,9 +65,7 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
 }
 
 function unreadableKeys(accounts: readonly FoundAccount[]): Problem[] {
-  const keys = accounts.flatMap(({ source, keys }) =>
-    typeof keys === "number" ? [] : keys.map((key) => ({ ...key, source })),
-  );
+  const keys = accounts.flatMap(({ source, keys }) => (keys ?? []).map((key) => ({ ...key, source })));
   const refused = whileShowing(`ssh-keygen reads ${keys.length} keys`, keys.length, () =>
     refusedBySshKeygen(keys),
   );
@@ -103,14 +101,13 @@ export function readIndex(file: string): Omit<Account, "state">[] {
 export function publishedFiles(file: string): PublishedFiles {
   try {
     return withIndex(file, (index) => {
-      if (pragma(index, "quick_check") !== "ok") return new Map();
+      if (pragma(index, "integrity_check") !== "ok") return new Map();
       const rows = index
-        .prepare<FileState & { source: string; keys: number }>(
-          `SELECT source, size, mtime, ctime, inode, (SELECT count(*) FROM grant WHERE account = name) AS keys
-           FROM account WHERE size IS NOT NULL`,
+        .prepare<FileState & { source: string }>(
+          "SELECT source, size, mtime, ctime, inode FROM account WHERE size IS NOT NULL",
         )
         .all();
-      return new Map(rows.map(({ source, keys, ...state }) => [source, { state, keys }]));
+      return new Map(rows.map((row) => [row.source, row]));
     });
   } catch {
     return new Map();

@@ -39,9 +39,14 @@ export function openIndex(file: string, timeout: number): Database {
   // SQLite would wait on a FIFO, which has no end.
   if (fileAt(file).size === Number.POSITIVE_INFINITY) throw new Error("it is not a regular file");
   const database = openDatabase(file, { readonly: true, timeout });
-  if (pragma(database, "application_id") !== applicationId) throw new Error("it is not a borgserver index");
-  const version = pragma(database, "user_version");
-  if (version !== schemaVersion)
-    throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
-  return database;
+  try {
+    if (pragma(database, "application_id") !== applicationId) throw new Error("it is not a borgserver index");
+    const version = pragma(database, "user_version");
+    if (version !== schemaVersion)
+      throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }

@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { IndexContent } from "./index-content.ts";
 import { schema } from "./index-schema.ts";
@@ -19,15 +10,17 @@ import { type Database, openDatabase } from "./sqlite.ts";
 
 /**
  * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
- * whole, and a crash at any point leaves the old one. Where files are unchanged, the new one begins as a copy
- * of the old. The caller holds the lock (lock.ts).
+ * whole, and a crash at any point leaves the old one. What is said of unchanged files is taken from the old one.
+ * The caller holds the lock (lock.ts).
  * @param group numeric group that may read it
+ * @returns how many keys it holds
  */
-export function publishIndex(file: string, content: IndexContent, group: number): void {
+export function publishIndex(file: string, content: IndexContent, group: number): number {
   const unfinished = `${file}.new`;
+  let keys: number;
   try {
     rmSync(unfinished, { force: true });
-    build(unfinished, file, content);
+    keys = build(unfinished, file, content);
     chownSync(unfinished, 0, group);
     chmodSync(unfinished, 0o640);
     sync(unfinished);
@@ -36,39 +29,38 @@ export function publishIndex(file: string, content: IndexContent, group: number)
     rmSync(unfinished, { force: true });
     throw new OperatorError(
       `the index ${file} could not be replaced and is as it was: ${(error as Error).message}`,
-      "When that is mended, run this again.",
+      "When that is mended: index rebuild --full",
     );
   }
   sync(dirname(file));
+  return keys;
 }
 
-function build(file: string, old: string, { settings, accounts }: IndexContent): void {
-  const unchanged = new Set(accounts.filter(({ keys }) => typeof keys === "number").map(({ name }) => name));
-  if (unchanged.size > 0) copyFileSync(old, file);
+function build(file: string, old: string, { settings, accounts }: IndexContent): number {
+  const unchanged = accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
     // No journal on disk while it is built: a crash leaves a file that nobody reads. The finished file is in
     // rollback mode, which a reader without write access can open.
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN");
-    if (unchanged.size > 0) keepOnly(unchanged, database);
-    else database.exec(schema);
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
+    if (unchanged.length > 0) database.prepare("ATTACH ? AS old").run(old);
+    database.exec("BEGIN");
+    database.exec(schema);
+    if (unchanged.length > 0) carryOver(unchanged, database);
     insert(accounts, settings, database);
     database.exec("COMMIT");
+    return database.prepare<{ keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
   } finally {
     database.close();
   }
 }
 
-/** Leaves nothing of an old index but these accounts and their grants. */
-function keepOnly(accounts: ReadonlySet<string>, database: Database): void {
-  const account = database.prepare("DELETE FROM account WHERE name = ?");
-  const grants = database.prepare("DELETE FROM grant WHERE account = ?");
-  for (const { name } of database.prepare<{ name: string }>("SELECT name FROM account").all()) {
-    if (accounts.has(name)) continue;
-    account.run(name);
-    grants.run(name);
-  }
-  database.exec("DELETE FROM role");
+/** Takes these accounts and their grants from the old index, and nothing else of it. */
+function carryOver(accounts: readonly string[], database: Database): void {
+  database
+    .prepare("INSERT INTO account SELECT a.* FROM json_each(?) JOIN old.account AS a ON name = value")
+    .run(JSON.stringify(accounts));
+  database.exec("INSERT INTO grant SELECT g.* FROM account AS a JOIN old.grant AS g ON g.account = a.name");
 }
 
 function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
@@ -78,7 +70,7 @@ function insert(accounts: readonly FoundAccount[], settings: Settings, database:
   for (const name of roleNames)
     role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
-    if (typeof keys === "number") continue;
+    if (keys === null) continue;
     const { size = null, mtime = null, ctime = null, inode = null } = state ?? {};
     account.run(name, role, source, size, mtime, ctime, inode);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readSync,
   type Stats,
+  statfsSync,
   statSync,
 } from "node:fs";
 import { nameProblem } from "./account-name.ts";
@@ -33,11 +34,11 @@ export interface FileState {
   inode: number;
 }
 
-/** An account as it was found. Where its file is unchanged since the published index, how many keys that has of it. */
-export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | number };
+/** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
+export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
 
 /** The key files of the published index, by path. */
-export type PublishedFiles = ReadonlyMap<string, { state: FileState; keys: number }>;
+export type PublishedFiles = ReadonlyMap<string, FileState>;
 
 /** Entries beside the role folders that are no mistake. */
 const otherEntries = ["host", "lost+found"];
@@ -46,17 +47,19 @@ const otherEntries = ["host", "lost+found"];
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
  * neither, so that a server with BORG_SSHKEYS alone needs none.
  * @param published files that need not be read again if they are unchanged
+ * @returns also the roles whose folders do not exist
  */
 export function readKeyFolder(
   folder: string,
   published: PublishedFiles = new Map(),
-): { accounts: FoundAccount[]; problems: Problem[] } {
-  const now = Date.now();
+): { accounts: FoundAccount[]; missing: Role[]; problems: Problem[] } {
+  const states = new FileStates();
   const accounts: FoundAccount[] = [];
+  const missing: Role[] = [];
   const problems: Problem[] = [];
   const known = [...roleNames.map((role) => roles[role].folder), ...otherEntries];
 
-  for (const name of entries(folder, problems)) {
+  for (const name of entries(folder, problems) ?? []) {
     if (known.includes(name)) continue;
     problems.push({
       where: `${folder}/${name}`,
@@ -66,16 +69,18 @@ export function readKeyFolder(
   }
   for (const role of roleNames) {
     const roleFolder = `${folder}/${roles[role].folder}`;
-    for (const name of counted(entries(roleFolder, problems), `reading ${roleFolder}`)) {
+    const names = entries(roleFolder, problems);
+    if (names === null) missing.push(role);
+    for (const name of counted(names ?? [], `reading ${roleFolder}`)) {
       const source = `${roleFolder}/${name}`;
-      const before = published.get(source);
-      if (before && isUnchanged(source, before.state)) {
-        accounts.push({ name, role, source, ...before });
+      const state = published.get(source);
+      if (state && states.isUnchanged(source, state)) {
+        accounts.push({ name, role, source, state, keys: null });
         continue;
       }
       const wrongName = nameProblem(name);
       if (wrongName) problems.push({ where: source, ...wrongName });
-      const read = readKeyFile(source, now);
+      const read = readKeyFile(source, states);
       if ("text" in read) {
         problems.push({ where: source, ...read });
         continue;
@@ -85,23 +90,23 @@ export function readKeyFolder(
       accounts.push({ name, role, source, state: read.state, keys: parsed.keys });
     }
   }
-  return { accounts, problems };
+  return { accounts, missing, problems };
 }
 
-/** The names in a folder, hidden ones left out, in an order that does not depend on the file system. */
-function entries(folder: string, problems: Problem[]): string[] {
+/** The names in a folder, hidden ones left out, in an order that does not depend on the file system; null for no folder. */
+function entries(folder: string, problems: Problem[]): string[] | null {
   try {
     return readdirSync(folder)
       .filter((name) => !name.startsWith("."))
       .sort();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT")
-      problems.push({
-        where: folder,
-        text: `The folder cannot be read (${code}).`,
-        hint: "Make it a folder that root can read.",
-      });
+    if (code === "ENOENT") return null;
+    problems.push({
+      where: folder,
+      text: `The folder cannot be read (${code}).`,
+      hint: "Make it a folder that root can read.",
+    });
     return [];
   }
 }
@@ -109,7 +114,7 @@ function entries(folder: string, problems: Problem[]): string[] {
 /** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
 function readKeyFile(
   path: string,
-  now: number,
+  states: FileStates,
 ): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
   let file: number | undefined;
   try {
@@ -123,7 +128,7 @@ function readKeyFile(
       };
     if (!found.isFile())
       return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
-    return { content: readUpTo(file, largestFile + 1), state: stateOf(found, now) };
+    return { content: readUpTo(file, largestFile + 1), state: states.stateOf(path, found) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return {
@@ -135,24 +140,54 @@ function readKeyFile(
   }
 }
 
-/** The coarsest time stamps of a file system: FAT counts in steps of two seconds. */
+/**
+ * File systems of which this kernel alone keeps the time stamps (statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
+ * bcachefs, tmpfs, overlay. On others, such as NFS, what stat(2) says may be old, and another machine's clock.
+ */
+const localFileSystems = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
+]);
+
+/** The coarsest time stamps of those, with room to spare. */
 const timeStep = 2000; // milliseconds
 
-/**
- * The state by which the next rebuild sees whether the file has changed. None for a file that changed so recently
- * that its next change could have the same time stamp, or that is from the future: such a file is always read.
- */
-function stateOf({ size, mtimeMs, ctimeMs, ino }: Stats, now: number): FileState | null {
-  const settled = Math.max(mtimeMs, ctimeMs) < now - timeStep;
-  return settled ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino } : null;
-}
+/** Judges by what stat(2) says whether a file has changed between two rebuilds. */
+class FileStates {
+  readonly #now = Date.now();
+  readonly #isLocal = new Map<number, boolean>(); // by device
 
-function isUnchanged(path: string, { size, mtime, ctime, inode }: FileState): boolean {
-  try {
-    const found = statSync(path);
-    return found.size === size && found.mtimeMs === mtime && found.ctimeMs === ctime && found.ino === inode;
-  } catch {
-    return false; // reading it will say why
+  /**
+   * The state by which the next rebuild sees whether the file has changed. None for a file that changed so
+   * recently that its next change could have the same time stamp, that is from the future, or whose file system
+   * does not tell: such a file is always read.
+   */
+  stateOf(path: string, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
+    const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
+    return settled && this.#tells(path, dev) ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino } : null;
+  }
+
+  isUnchanged(path: string, { size, mtime, ctime, inode }: FileState): boolean {
+    try {
+      const found = statSync(path);
+      return (
+        found.size === size &&
+        found.mtimeMs === mtime &&
+        found.ctimeMs === ctime &&
+        found.ino === inode &&
+        this.#tells(path, found.dev)
+      );
+    } catch {
+      return false; // reading it will say why
+    }
+  }
+
+  #tells(path: string, device: number): boolean {
+    let tells = this.#isLocal.get(device);
+    if (tells === undefined) {
+      tells = localFileSystems.has(statfsSync(path).type);
+      this.#isLocal.set(device, tells);
+    }
+    return tells;
   }
 }
 

@@ -116,17 +116,18 @@ function typeRefusal(type: string, line: string): Refusal | null {
   };
 }
 
+const damaged: Refusal = { text: "The key is damaged.", hint: copyAgain };
+
 function contentRefusal(type: string, bytes: Buffer): Refusal | null {
-  const damaged = { text: "The key is damaged.", hint: copyAgain };
   const parts = wireStrings(bytes);
   if (parts === null || parts[0]?.toString("latin1") !== type) return damaged;
   const [, first = Buffer.alloc(0), second = Buffer.alloc(0), third = Buffer.alloc(0)] = parts;
   const isPoint = (point: Buffer, bytes: number) => point.length === bytes && point[0] === 4;
   const curve = curves[type];
 
-  if (type === "ssh-ed25519") return parts.length === 2 && isEd25519Point(first) ? null : damaged;
+  if (type === "ssh-ed25519") return parts.length === 2 ? pointRefusal(first) : damaged;
   if (type === "sk-ssh-ed25519@openssh.com")
-    return parts.length === 3 && isEd25519Point(first) && second.length > 0 ? null : damaged;
+    return parts.length === 3 && second.length > 0 ? pointRefusal(first) : damaged;
   if (curve) {
     const count = type.startsWith("sk-") ? 4 : 3;
     const fine =
@@ -152,11 +153,12 @@ function contentRefusal(type: string, bytes: Buffer): Refusal | null {
   return null;
 }
 
-/** A y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
-function isEd25519Point(bytes: Buffer): boolean {
-  if (bytes.length !== 32) return false;
+/** Wants a y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
+function pointRefusal(bytes: Buffer): Refusal | null {
+  if (bytes.length !== 32) return damaged;
   const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
-  return y < fieldPrime && !yOfSmallOrder.has(y);
+  if (yOfSmallOrder.has(y)) return { text: "Anybody can sign for this key.", hint: makeOne };
+  return y < fieldPrime ? null : damaged;
 }
 
 /** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null where they do not end exactly. */

@@ -6,7 +6,7 @@ import { publishIndex } from "./index-publish.ts";
 import { indexFile, keyFolder, settingsFile } from "./paths.ts";
 import type { Problem } from "./problem.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
-import { roleNames, roles } from "./role.ts";
+import { type Role, roles } from "./role.ts";
 import { type Environment, readSettings, type Settings } from "./settings.ts";
 
 /**
@@ -37,13 +37,13 @@ export function storeSettings(settings: Settings): void {
  */
 export function checkedContent(settings: Settings, { full }: { full: boolean }): IndexContent {
   const published = full ? undefined : publishedFiles(indexFile);
-  const { content, problems } = gatherContent(
+  const { content, missing, problems } = gatherContent(
     keyFolder,
     settings,
     systemNames(readAccountFiles()),
     published,
   );
-  problems.push(...lostFolders());
+  problems.push(...lostFolders(missing));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);
   return content;
 }
@@ -52,10 +52,10 @@ export function checkedContent(settings: Settings, { full }: { full: boolean }):
  * Role folders that are gone while accounts of theirs are served: a mount that got lost must not take every
  * account along. An empty folder may.
  */
-function lostFolders(): Problem[] {
+function lostFolders(missing: readonly Role[]): Problem[] {
   const served = rolesServed(indexFile);
-  return roleNames
-    .filter((role) => served.has(role) && !existsSync(`${keyFolder}/${roles[role].folder}`))
+  return missing
+    .filter((role) => served.has(role))
     .map((role) => ({
       where: `${keyFolder}/${roles[role].folder}`,
       text: "The folder is gone, but accounts that it gave are served.",
@@ -63,17 +63,24 @@ function lostFolders(): Problem[] {
     }));
 }
 
-/** Publishes a new index, readable by the login program's account. The caller holds the lock (lock.ts). */
-export function publish(content: IndexContent): void {
-  publishIndex(indexFile, content, gidOfAccount(readAccountFiles(), "borgkeys"));
+/**
+ * Publishes a new index, readable by the login program's account. The caller holds the lock (lock.ts).
+ * @returns how many keys it holds
+ */
+export function publish(content: IndexContent): number {
+  return publishIndex(indexFile, content, gidOfAccount(readAccountFiles(), "borgkeys"));
 }
 
 /** "3 accounts (2 repo, 1 admin), 4 keys" */
-export function summary({ accounts }: Pick<IndexContent, "accounts">): string {
+export function summary({ accounts }: Pick<IndexContent, "accounts">, keys: number): string {
   const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const byRole = [...new Set(accounts.map(({ role }) => role))].map(
     (role) => `${accounts.filter((account) => account.role === role).length} ${role}`,
   );
-  const keys = accounts.reduce((sum, { keys }) => sum + (typeof keys === "number" ? keys : keys.length), 0);
   return `${count(accounts.length, "account")}${byRole.length > 0 ? ` (${byRole.join(", ")})` : ""}, ${count(keys, "key")}`;
+}
+
+/** How many keys accounts have that were all read. */
+export function countKeys({ accounts }: Pick<IndexContent, "accounts">): number {
+  return accounts.reduce((sum, { keys }) => sum + (keys?.length ?? 0), 0);
 }

@@ -38,12 +38,12 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
     `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
   ];
   const [program = "", ...words] = asOwner(owner, [...session, ...attempt]);
-  const { status, stderr, error } = spawnSync(program, words, {
+  const { status, signal, stderr, error } = spawnSync(program, words, {
     encoding: "utf8",
     env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
   });
   if (error) return error.message;
   if (status === 0) return "";
   if (status === 3) return "the kernel let a confined session write elsewhere";
-  return stderr.trim().split("\n")[0] ?? "";
+  return stderr.trim().split("\n")[0] || `the trial session ended with ${signal ?? status}`;
 }

@@ -36,14 +36,21 @@ export function publicHalf(privateKeyFile: string): string | null {
  */
 export function makeKeyPair(type: string, file: string): void {
   const unfinished = `${file}.new`;
-  for (const each of [unfinished, `${unfinished}.pub`]) rmSync(each, { force: true });
-  const { stderr, status, error } = spawnSync(
-    "ssh-keygen",
-    ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", unfinished],
-    { encoding: "utf8" },
-  );
-  if (error) throw error;
-  if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
-  renameSync(unfinished, file);
-  renameSync(`${unfinished}.pub`, `${file}.pub`);
+  const remove = () => {
+    for (const each of [unfinished, `${unfinished}.pub`]) rmSync(each, { force: true });
+  };
+  remove(); // or ssh-keygen would ask
+  try {
+    const { stderr, status, error } = spawnSync(
+      "ssh-keygen",
+      ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", unfinished],
+      { encoding: "utf8" },
+    );
+    if (error) throw error;
+    if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
+    renameSync(unfinished, file);
+    renameSync(`${unfinished}.pub`, `${file}.pub`);
+  } finally {
+    remove();
+  }
 }

@@ -20,20 +20,20 @@ export function prepareStart(environment: Environment): void {
   requireWritable();
   mkdirSync(runFolder, { recursive: true, mode: 0o755 });
   const borg = testBorg();
-  const { content, hostKeys, unconfined, failures } = withLock(lockFile, () => {
+  const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
-    publish(checked.content);
+    const keys = publish(checked.content);
     const { failures } = applyUpdate(checked.content);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
     writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel);
     storeSettings(checked.content.settings);
-    return { ...checked, failures };
+    return { ...checked, keys, failures };
   });
 
   const { settings, accounts } = content;
   note(`${borg}, ${opensshVersion().name}`);
-  note(`serving ${summary(content)}; repositories belong to ${settings.uid}:${settings.gid}`);
+  note(`serving ${summary(content, keys)}; repositories belong to ${settings.uid}:${settings.gid}`);
   if (accounts.length === 0)
     note(
       `no keys yet: put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS`,

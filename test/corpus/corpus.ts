@@ -52,7 +52,7 @@ export function recipeOutcome(name: string): string[] {
     cook(name, `${folder}/repos`);
     const { accounts, problems } = readKeyFolder(folder);
     return outcomeOf(
-      accounts.flatMap(({ keys }) => (typeof keys === "number" ? [] : keys)),
+      accounts.flatMap(({ keys }) => keys ?? []),
       problems,
     );
   } finally {

@@ -99,7 +99,7 @@ while True:
       "rm /usr/local/lib/borgserver/borg; printf '#!/bin/sh\\necho \"$@\"\\n' >/usr/local/lib/borgserver/borg; chmod 755 /usr/local/lib/borgserver/borg",
     );
   });
-  afterAll(() => machine.ok("ln -sf /usr/bin/borg /usr/local/lib/borgserver/borg"));
+  afterAll(() => machine.ok("/usr/local/lib/borgserver/install system"));
 
   /** Logs in, with a change between sshd's two questions. */
   async function logInDuring(change: string) {

@@ -162,24 +162,23 @@ async function goWrong(
     return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth}`;
   });
   const output = await bash(`command='${command}'\n${steps.join("\n")}`);
-  return output
-    .split("\x1e")
-    .slice(0, -1)
-    .map((record, i) => {
-      const [code, at = "", said = "", answers = "", damage = "", login = "", again = "", difference = ""] =
-        record.split("\x1f");
-      return {
-        call: calls[i]!.text,
-        code: Number(code),
-        at,
-        said,
-        answers,
-        damage,
-        login,
-        again,
-        difference,
-      };
-    });
+  const records = output.split("\x1e").slice(0, -1);
+  expect(records).toHaveLength(calls.length);
+  return records.map((record, i) => {
+    const [code, at = "", said = "", answers = "", damage = "", login = "", again = "", difference = ""] =
+      record.split("\x1f");
+    return {
+      call: calls[i]!.text,
+      code: Number(code),
+      at,
+      said,
+      answers,
+      damage,
+      login,
+      again,
+      difference,
+    };
+  });
 }
 
 /** The steps at which something is not as it has to be, each with what was seen. */
@@ -207,7 +206,8 @@ const publication = (calls: Call[]) =>
 const errorOf = ({ name }: Call) => (/sync|ch(own|mod)|unlink/.test(name) ? "EIO" : "ENOSPC");
 
 /** Whether a command that failed says so in one line, and leaves the logins as they were before or after the publication. */
-function isReported({ code, said, answers }: Outcome, before: boolean): boolean {
+function isReported({ call, at, code, said, answers }: Outcome, before: boolean): boolean {
+  if (!at.endsWith("(INJECTED)") || at.split("(")[0] !== call.split("(")[0]) return false;
   const line = said.split("\n").at(-1)!;
   // It can do without this call.
   if (code === 0) return answers === "after" && !line.startsWith("borgserver:");

@@ -157,13 +157,11 @@ describe("a borg command", () => {
       "#!/bin/sh\ntrap 'echo cleaned $2; exit 3' TERM\necho begun; sleep 0.2 & wait; sleep 9 & wait\n",
     );
     await machine.ok(`chmod 755 ${fake}; ln -sf ${fake} /usr/local/lib/borgserver/borg`);
+    const begun = (command: string) =>
+      `${command} >/client/printed & until grep -q begun /client/printed; do sleep 0.1; done; kill $!; wait $! || code=$?; cat /client/printed; echo $code`;
     try {
-      expect(await machine.ok("list /repos/web & sleep 1; kill $!; wait $! || echo $?")).toBe(
-        "begun\ncleaned /repos/web\n3\n",
-      );
-      expect(await machine.ok("list all & sleep 1; kill $!; wait $! || echo $?")).toBe(
-        "/repos/db:\nbegun\ncleaned /repos/db\n143\n",
-      );
+      expect(await machine.ok(begun("list /repos/web"))).toBe("begun\ncleaned /repos/web\n3\n");
+      expect(await machine.ok(begun("list all"))).toBe("/repos/db:\nbegun\ncleaned /repos/db\n143\n");
     } finally {
       await machine.ok("/usr/local/lib/borgserver/install system");
     }

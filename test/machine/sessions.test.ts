@@ -103,7 +103,6 @@ describe("no forwarding of any kind", () => {
         "MOTD_SHOWN",
         "PATH",
         "PWD",
-        "RES_OPTIONS",
         "SHELL",
         "SSH_CLIENT",
         "SSH_CONNECTION",

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type NamedRole, planAccounts, reservedIds, roleGids, systemNames } from "../../src/account-plan.ts";
+import {
+  inStep,
+  type NamedRole,
+  planAccounts,
+  reservedIds,
+  roleGids,
+  systemNames,
+} from "../../src/account-plan.ts";
 import { roleNames } from "../../src/role.ts";
 
 const group = "root:x:0:\nborg-repo:x:991:\nborg-appendonly:x:992:\nborg-admin:x:993:\n";
@@ -99,6 +106,11 @@ test("whatever the accounts are, foreign lines stay as and where they are", () =
         .map((line) => line.split(":")[0]);
       expect(names.sort()).toEqual(["borg", ...after.map(({ name }) => name)].sort());
       expect(second.passwd).toBe(planAccounts({ ...second, group }, after, 1001).passwd);
+      expect(inStep({ ...second, group }, after, 1001)).toBe(true);
+      expect(inStep({ ...first, group }, after, 1001)).toBe(false);
+      expect(inStep({ ...first, group }, after, 1000)).toBe(
+        first.passwd === planAccounts({ ...first, group }, after, 1000).passwd,
+      );
     }),
   );
 });
