@@ -157,7 +157,7 @@ function contentRefusal(type: string, bytes: Buffer): Refusal | null {
 function pointRefusal(bytes: Buffer): Refusal | null {
   if (bytes.length !== 32) return damaged;
   const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
-  if (yOfSmallOrder.has(y)) return { text: "Anybody can sign for this key.", hint: makeOne };
+  if (yOfSmallOrder.has(y % fieldPrime)) return { text: "Anybody can sign for this key.", hint: makeOne };
   return y < fieldPrime ? null : damaged;
 }
 

@@ -89,8 +89,11 @@ function write(file: number, text: string): void {
       rest = rest.subarray(writeSync(file, rest));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE" || file === 2) return; // nobody is there to tell
-      if (code !== "EAGAIN") throw error;
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") {
+        if (file === 2) return; // nobody is there to tell
+        throw error;
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a full pipe, 1 ms
     }
   }
