@@ -121,3 +121,19 @@ test("clients log in without fail while two rebuilds and an update run at once, 
   expect(results.length).toBeGreaterThan(0);
   expect(results).not.toContain(false);
 });
+
+test("a file that settled is not read again, but on file systems that this kernel does not keep alone", async () => {
+  await machine.ok(`
+    mount -t ramfs none /sshkeys/repos-appendonly
+    cp /client/new.pub /sshkeys/repos-appendonly/far; cp /client/new.pub /sshkeys/repos/near; sleep 3; index rebuild`);
+  const settled = `python3 -c "
+import sqlite3
+index = sqlite3.connect('/var/lib/borgserver/index.sqlite')
+print(*index.execute('SELECT name, size IS NOT NULL FROM account WHERE name IN (?, ?) ORDER BY name', ('far', 'near')))"`;
+  expect(await machine.ok(settled)).toBe("('far', 0) ('near', 1)\n");
+  const reads =
+    "strace -f -e trace=openat -o /client/calls index rebuild; grep -o 'repos[^\"]*/[a-z]*\"' /client/calls | sort";
+  expect(await machine.ok(reads)).toContain('repos-appendonly/far"\n');
+  expect(await machine.ok(reads)).not.toContain('repos/near"');
+  await machine.ok("umount /sshkeys/repos-appendonly; rm /sshkeys/repos/near");
+});
