@@ -1,12 +1,7 @@
+import type { FileState } from "./file-state.ts";
 import { openIndex } from "./index-lookup.ts";
 import type { KeyAt } from "./key-file.ts";
-import {
-  type Account,
-  type FileState,
-  type FoundAccount,
-  type PublishedFiles,
-  readKeyFolder,
-} from "./key-folder.ts";
+import { type Account, type FoundAccount, type PublishedFiles, readKeyFolder } from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
 import { whileShowing } from "./report.ts";
 import type { Role } from "./role.ts";

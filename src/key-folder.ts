@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  type Stats,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { nameProblem } from "./account-name.ts";
+import { type FileState, FileStates } from "./file-state.ts";
 import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
 import type { Problem } from "./problem.ts";
 import { counted } from "./report.ts";
@@ -24,14 +15,6 @@ export interface Account {
   /** What stat(2) said of the file; null where that cannot tell whether it is unchanged. */
   state: FileState | null;
   keys: KeyAt[];
-}
-
-/** What changes with a file's content: bytes, milliseconds since 1970, a number. */
-export interface FileState {
-  size: number;
-  mtime: number;
-  ctime: number;
-  inode: number;
 }
 
 /** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
@@ -137,57 +120,6 @@ function readKeyFile(
     };
   } finally {
     if (file !== undefined) closeSync(file);
-  }
-}
-
-/**
- * File systems of which this kernel alone keeps the time stamps (statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
- * bcachefs, tmpfs, overlay. On others, such as NFS, what stat(2) says may be old, and another machine's clock.
- */
-const localFileSystems = new Set([
-  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
-]);
-
-/** The coarsest time stamps of those, with room to spare. */
-const timeStep = 2000; // milliseconds
-
-/** Judges by what stat(2) says whether a file has changed between two rebuilds. */
-class FileStates {
-  readonly #now = Date.now();
-  readonly #isLocal = new Map<number, boolean>(); // by device
-
-  /**
-   * The state by which the next rebuild sees whether the file has changed. None for a file that changed so
-   * recently that its next change could have the same time stamp, that is from the future, or whose file system
-   * does not tell: such a file is always read.
-   */
-  stateOf(path: string, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
-    const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
-    return settled && this.#tells(path, dev) ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino } : null;
-  }
-
-  isUnchanged(path: string, { size, mtime, ctime, inode }: FileState): boolean {
-    try {
-      const found = statSync(path);
-      return (
-        found.size === size &&
-        found.mtimeMs === mtime &&
-        found.ctimeMs === ctime &&
-        found.ino === inode &&
-        this.#tells(path, found.dev)
-      );
-    } catch {
-      return false; // reading it will say why
-    }
-  }
-
-  #tells(path: string, device: number): boolean {
-    let tells = this.#isLocal.get(device);
-    if (tells === undefined) {
-      tells = localFileSystems.has(statfsSync(path).type);
-      this.#isLocal.set(device, tells);
-    }
-    return tells;
   }
 }
 
