@@ -17,7 +17,7 @@ import type { Settings } from "./settings.ts";
  */
 export function testBorg(): string {
   const { status, stderr, error } = borg(["serve", "--show-version"], {});
-  const version = /borgbackup version ([0-9][^ ]*)$/m.exec(stderr)?.[1];
+  const version = /borgbackup version ([0-9]\S*)/.exec(stderr)?.[1];
   if (error || status !== 0 || !version)
     throw new OperatorError(
       `borg does not start or fails its self-test: ${error?.message ?? stderr.trim()}`,
