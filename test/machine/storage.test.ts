@@ -127,7 +127,7 @@ describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
   });
 });
 
-describe("whatever the clock said when a file was written", () => {
+describe("whatever the clock says", () => {
   test.each(["1970-01-02", "-2 hours", "2 hours", "2100-01-01"])(
     "%s: a changed key is seen",
     async (time) => {
@@ -155,6 +155,25 @@ describe("whatever the clock said when a file was written", () => {
     expect((await machine.ssh("new", "web@127.0.0.1 borg serve")).code).toBe(0);
     await machine.ok("cp -p /client/old /sshkeys/repos/web; index rebuild");
     expect(await mayLogIn("web")).toBe(true);
+  });
+
+  test("a clock that is set forwards and back between commands hides no change", async () => {
+    // Only what commands take for now is false: libfaketime leaves the files their times with NO_FAKE_STAT.
+    const at = (time: string, command: string) =>
+      machine.ok(`NO_FAKE_STAT=1 faketime '${time}' sh -c '${command}'`);
+    expect(await at("2001-01-01", "date +%Y")).toBe("2001\n");
+    await at("2040-01-01", "cp /client/new.pub /sshkeys/repos/new; update-borgusers");
+    expect(await mayLogIn("new")).toBe(true);
+    for (const time of ["2001-01-01", "2040-01-01", "2001-01-01"]) {
+      await at(time, "cat /client/web.pub >/sshkeys/repos/new; index rebuild");
+      expect(await mayLogIn("new")).toBe(false);
+      await at(time, "cat /client/new.pub >/sshkeys/repos/new; index rebuild");
+      expect(await mayLogIn("new")).toBe(true);
+    }
+    await at("2001-01-01", "rm /sshkeys/repos/new; update-borgusers");
+    expect(await mayLogIn("new")).toBe(false);
+    expect(await machine.run("id new")).toMatchObject({ code: 1 });
+    await machine.ok("rmdir /repos/new");
   });
 
   test("a lock of accounts from the future whose holder is gone does not block", async () => {
