@@ -137,6 +137,6 @@ function shadowLine(name: string): string {
   return `${name}:*:::::::`;
 }
 
-const linesOf = (text: string) => text.split("\n").filter(Boolean);
+const linesOf = (text: string) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
 const nameOf = (line: string) => line.slice(0, line.indexOf(":"));
 const gidOf = (line: string) => Number(line.split(":")[3]);

@@ -17,7 +17,7 @@ export async function authorizedKeys(account: string, fingerprint: string): Prom
   } catch (error) {
     return await denied(
       account,
-      `the index ${indexFile} cannot answer: ${reasonOf(error)}. To build it anew: index rebuild`,
+      `the index ${indexFile} cannot answer: ${reasonOf(error)}. To build it anew: index rebuild --full`,
     );
   }
   try {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
-import { asOwner, type Owner } from "./owner.ts";
+import { asOwner, isRoot, type Owner, whileOwner } from "./owner.ts";
 import { borgFile, borgHome, repositoryFolder } from "./paths.ts";
 import { type Problem, printable } from "./problem.ts";
 import { OperatorError, say } from "./report.ts";
@@ -20,7 +20,7 @@ export function testBorg(): string {
   const version = /borgbackup version ([0-9]\S*)/.exec(stderr)?.[1];
   if (error || status !== 0 || !version)
     throw new OperatorError(
-      `borg does not start or fails its self-test: ${error?.message ?? stderr.trim()}`,
+      `borg does not start or fails its self-test: ${error?.message ?? lastLine(stderr)}`,
       "This borg cannot be trusted with backups: repair or replace it.",
     );
   return `borg ${version}`;
@@ -32,11 +32,10 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
     if (extraArguments[role].length === 0) return [];
     const { status, stderr } = borg(["serve", ...extraArguments[role]], { BORG_SELFTEST: "disabled" });
     if (status === 0) return [];
-    const reason = stderr.trim().split("\n").at(-1) ?? "";
     return [
       {
         where: roles[role].setting,
-        text: `borg serve does not accept it: ${reason}.`,
+        text: `borg serve does not accept it: ${lastLine(stderr)}.`,
         hint: "See borg serve --help.",
       },
     ];
@@ -54,7 +53,7 @@ export async function runBorg(words: readonly string[], owner: Owner, serving: b
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
   if (!words.includes("all")) becomeBorg(borgAs(owner, words), environment);
 
-  const repositories = listRepositories(repositoryFolder);
+  const repositories = whileOwner(owner, () => listRepositories(repositoryFolder));
   if (repositories.length === 0)
     throw new OperatorError(`there is no repository under ${repositoryFolder} yet`);
   let child: ChildProcess | undefined;
@@ -84,7 +83,7 @@ function becomeBorg([program = "", ...words]: string[], environment: NodeJS.Proc
 }
 
 function borgAs(owner: Owner, words: readonly string[]): string[] {
-  if (process.geteuid?.() !== 0) return [borgFile, ...words];
+  if (!isRoot()) return [borgFile, ...words];
   mkdirSync(borgHome, { recursive: true, mode: 0o700 });
   const { uid, gid } = statSync(borgHome);
   if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
@@ -111,3 +110,6 @@ function borg(words: string[], environment: Record<string, string>) {
     env: { PATH: process.env.PATH, ...environment },
   });
 }
+
+/** Where a Python program says what was wrong. */
+const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";

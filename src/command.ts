@@ -5,13 +5,16 @@ import { readAccountFiles } from "./account-files.ts";
 import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
-import { readIndex } from "./index-content.ts";
+import { readIndex } from "./index-read.ts";
 import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
+import { isRoot } from "./owner.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
 import { printable } from "./problem.ts";
-import { checkedContent, countKeys, publish, settingsInForce, settingsOfStart, summary } from "./rebuild.ts";
+import { checkedContent, countKeys, publish, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
+import { blockedLines } from "./repositories.ts";
+import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
 import { prepareStart } from "./start.ts";
 import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
 
@@ -24,6 +27,7 @@ const commandNames = ["index", "update-borgusers"];
  * @returns the exit code
  */
 export async function run(name: string, words: string[]): Promise<number> {
+  process.umask(0o022); // accounts other than root's must reach what they shall, whatever the shell's or container's was
   try {
     if (name === "borgserver") return await runCommand(words);
     if (commandNames.includes(name)) return await runCommand([name, ...words]);
@@ -95,6 +99,7 @@ async function runCommand(words: string[]): Promise<number> {
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
     .usage("USER FINGERPRINT")
+    .argument("[words...]")
     .action(() => {
       throw new OperatorError(
         "authorized-keys takes an account and a fingerprint",
@@ -147,11 +152,14 @@ function update(): number {
 
 function dryRun(): number {
   const content = checkedContent(settingsInForce(process.env), { full: true });
-  const lines = printUpdate(planUpdate(content));
+  const plan = planUpdate(content);
+  const lines = printUpdate(plan);
+  const failures = blockedLines(plan.repositories);
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
-  if (lines.length === 0) say("accounts and repositories are in step");
-  return exitCode.done;
+  for (const failure of failures) note(failure);
+  if (lines.length + failures.length === 0) say("accounts and repositories are in step");
+  return failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
 function list(json: boolean): number {
@@ -210,7 +218,7 @@ function publishedIndex() {
   } catch (error) {
     throw new OperatorError(
       `the index ${indexFile} cannot answer: ${(error as Error).message}`,
-      "To build it anew: index rebuild",
+      isRoot() ? "To build it anew: index rebuild --full" : "Only root and the login program may read it.",
     );
   }
 }

@@ -1,11 +1,12 @@
 import { type Stats, statfsSync, statSync } from "node:fs";
 
-/** What changes with a file's content: bytes, milliseconds since 1970, a number. */
+/** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
 export interface FileState {
   size: number;
   mtime: number;
   ctime: number;
   inode: number;
+  device: number;
 }
 
 /**
@@ -31,10 +32,12 @@ export class FileStates {
    */
   stateOf(path: string, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
-    return settled && this.#tells(path, dev) ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino } : null;
+    return settled && this.#tells(path, dev)
+      ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev }
+      : null;
   }
 
-  isUnchanged(path: string, { size, mtime, ctime, inode }: FileState): boolean {
+  isUnchanged(path: string, { size, mtime, ctime, inode, device }: FileState): boolean {
     try {
       const found = statSync(path);
       return (
@@ -42,6 +45,7 @@ export class FileStates {
         found.mtimeMs === mtime &&
         found.ctimeMs === ctime &&
         found.ino === inode &&
+        found.dev === device &&
         this.#tells(path, found.dev)
       );
     } catch {

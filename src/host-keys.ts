@@ -1,6 +1,18 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { basename } from "node:path";
 import type { Problem } from "./problem.ts";
+import { parsePublicKey } from "./public-key.ts";
+import { OperatorError } from "./report.ts";
 import { makeKeyPair, publicHalf } from "./ssh-keygen.ts";
 
 /** A host key that sshd can serve. */
@@ -19,17 +31,17 @@ export function makeMissingHostKeys(folder: string): Problem[] {
   const problems: Problem[] = [];
   for (const type of types) {
     const file = `${folder}/ssh_host_${type}_key`;
-    if (existsSync(file)) continue;
-    if (existsSync(`${file}.pub`)) {
-      problems.push({
-        where: file,
-        text: "The private half of this host key is missing, the .pub file is there.",
-        hint: "Restore it from a backup; or remove the .pub file too, then a new key is made and clients have to accept it.",
-      });
-      continue;
-    }
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (stands(file)) continue;
+      if (stands(`${file}.pub`)) {
+        problems.push({
+          where: file,
+          text: "The private half of this host key is missing, the .pub file is there.",
+          hint: "Restore it from a backup; or remove the .pub file too, then a new key is made and clients have to accept it.",
+        });
+        continue;
+      }
       makeKeyPair(type, file);
     } catch (error) {
       problems.push({
@@ -42,6 +54,9 @@ export function makeMissingHostKeys(folder: string): Problem[] {
   return problems;
 }
 
+/** Whether there is anything of this name; a symlink that leads nowhere is a key that got lost. */
+const stands = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+
 /**
  * Copies the host keys of a folder to where only root can read them, and checks each: ssh-keygen must read the
  * private half, and the .pub file, where there is one, must belong to it.
@@ -53,7 +68,12 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
   mkdirSync(copies, { recursive: true, mode: 0o700 });
   for (const source of hostKeyFiles(folder)) {
     const file = `${copies}/${basename(source)}`;
+    const hint = "Make it a file that root can read.";
     try {
+      if (!statSync(source).isFile()) {
+        problems.push({ where: source, text: "This is not a regular file.", hint });
+        continue;
+      }
       copyFileSync(source, file);
       chmodSync(file, 0o600);
       const publicKey = publicHalf(file);
@@ -76,13 +96,20 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
           text: "This is not the public half of the private key beside it.",
           hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
         });
-      else keys.push({ name: basename(source), publicKey });
+      else {
+        const parsed = parsePublicKey(publicKey);
+        if ("text" in parsed)
+          problems.push({
+            where: source,
+            text: `sshd does not serve this host key: ${parsed.text}`,
+            hint: "Remove it and its .pub file; an Ed25519 or RSA key is then made anew and clients have to accept it.",
+          });
+        else keys.push({ name: basename(source), publicKey });
+      }
     } catch (error) {
-      problems.push({
-        where: source,
-        text: `The host key cannot be read (${(error as NodeJS.ErrnoException).code}).`,
-        hint: "Make it a file that root can read.",
-      });
+      if (error instanceof OperatorError) throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      problems.push({ where: source, text: `The host key cannot be read (${code}).`, hint });
     }
   }
   return { keys, problems };
@@ -107,7 +134,7 @@ export function knownHosts(address: string, keys: readonly Pick<HostKey, "public
 }
 
 function hostKeyFiles(folder: string): string[] {
-  if (!existsSync(folder)) return [];
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return [];
   return readdirSync(folder)
     .filter((name) => /^ssh_host_[a-z0-9]+_key$/.test(name))
     .sort()

@@ -13,7 +13,7 @@ export interface Grant extends Limits {
   landlock: Landlock;
 }
 
-/** Longest wait for a lock. Nothing locks a published index, so a lock is a fault, and a login must not wait for it. */
+/** Longest wait for a lock, in milliseconds. Nothing locks a published index, so a lock is a fault, and a login must not wait for it. */
 const lockTimeout = 500;
 
 /**
@@ -21,7 +21,7 @@ const lockTimeout = 500;
  * damaged, locked, of another schema version.
  */
 export function lookUpGrant(file: string, account: string, fingerprint: string): Grant | null {
-  const database = openIndex(file, lockTimeout);
+  const database = openIndex(file);
   const row = database
     .prepare<Omit<Grant, "extraArguments"> & { arguments: string }>(
       `SELECT role, type, blob, addresses, expires, arguments, landlock FROM grant JOIN role ON role.name = grant.role
@@ -34,11 +34,11 @@ export function lookUpGrant(file: string, account: string, fingerprint: string):
   return { ...grant, extraArguments: JSON.parse(extraArguments) };
 }
 
-/** Opens a published index for reading, and makes sure that it is one. `timeout` in milliseconds. */
-export function openIndex(file: string, timeout: number): Database {
+/** Opens a published index for reading, and makes sure that it is one. */
+export function openIndex(file: string): Database {
   // SQLite would wait on a FIFO, which has no end.
   if (fileAt(file).size === Number.POSITIVE_INFINITY) throw new Error("it is not a regular file");
-  const database = openDatabase(file, { readonly: true, timeout });
+  const database = openDatabase(file, { readonly: true, timeout: lockTimeout });
   try {
     if (pragma(database, "application_id") !== applicationId) throw new Error("it is not a borgserver index");
     const version = pragma(database, "user_version");

@@ -12,7 +12,7 @@ import { type Database, openDatabase } from "./sqlite.ts";
  * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
  * whole, and a crash at any point leaves the old one. What is said of unchanged files is taken from the old one.
  * The caller holds the lock (lock.ts).
- * @param group numeric group that may read it
+ * @param group numeric group that may read it, and look into its folder
  * @returns how many keys it holds
  */
 export function publishIndex(file: string, content: IndexContent, group: number): number {
@@ -21,9 +21,16 @@ export function publishIndex(file: string, content: IndexContent, group: number)
   try {
     rmSync(unfinished, { force: true });
     keys = build(unfinished, file, content);
-    chownSync(unfinished, 0, group);
-    chmodSync(unfinished, 0o640);
+    for (const [path, mode] of [
+      [dirname(file), 0o750],
+      [unfinished, 0o640],
+    ] as const) {
+      chownSync(path, 0, group);
+      chmodSync(path, mode);
+    }
     sync(unfinished);
+    // What another program left beside the old index would be taken for a part of the new one.
+    for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
     renameSync(unfinished, file);
   } catch (error) {
     rmSync(unfinished, { force: true });
@@ -65,14 +72,14 @@ function carryOver(accounts: readonly string[], database: Database): void {
 
 function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const name of roleNames)
     role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
     if (keys === null) continue;
-    const { size = null, mtime = null, ctime = null, inode = null } = state ?? {};
-    account.run(name, role, source, size, mtime, ctime, inode);
+    const { size = null, mtime = null, ctime = null, inode = null, device = null } = state ?? {};
+    account.run(name, role, source, size, mtime, ctime, inode, device);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }

@@ -2,7 +2,7 @@
 export const applicationId = 0x626f7267;
 
 /** Counted up with every change of the tables; a program reads its own version alone. */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree; `role` the extra arguments of borg
@@ -20,7 +20,8 @@ export const schema = `
     size REAL,
     mtime REAL,
     ctime REAL,
-    inode REAL
+    inode REAL,
+    device REAL
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE grant (
     account TEXT NOT NULL,

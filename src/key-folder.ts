@@ -24,7 +24,10 @@ export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
 export type PublishedFiles = ReadonlyMap<string, FileState>;
 
 /** Entries beside the role folders that are no mistake. */
-const otherEntries = ["host", "lost+found"];
+const otherEntries = ["host"];
+
+/** What a file system keeps in its top folder; no account can have this name. */
+const lostAndFound = "lost+found";
 
 /**
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
@@ -80,7 +83,7 @@ export function readKeyFolder(
 function entries(folder: string, problems: Problem[]): string[] | null {
   try {
     return readdirSync(folder)
-      .filter((name) => !name.startsWith("."))
+      .filter((name) => !name.startsWith(".") && name !== lostAndFound)
       .sort();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { isRoot } from "./owner.ts";
 import { OperatorError } from "./report.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
 
@@ -12,7 +13,7 @@ const longestWait = 60_000;
  * drops it with the process, so nothing stale can be left.
  */
 export function withLock<T>(file: string, action: () => T): T {
-  if (process.geteuid?.() !== 0) throw new OperatorError("only root can change the server");
+  if (!isRoot()) throw new OperatorError("only root can change the server");
   mkdirSync(dirname(file), { recursive: true });
   const database = take(file);
   try {
@@ -35,6 +36,9 @@ function take(file: string): Database {
         "another command has been changing the server for a minute",
         "Run this again when it has ended.",
       );
-    throw new OperatorError(`the lock ${file} cannot be taken: ${(error as Error).message}`);
+    throw new OperatorError(
+      `the lock ${file} cannot be taken: ${(error as Error).message}`,
+      "If that is no fault of the storage, remove the file: there is nothing in it.",
+    );
   }
 }

@@ -1,35 +1,13 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { gidOfAccount, reservedIds, systemNames } from "./account-plan.ts";
-import { gatherContent, type IndexContent, publishedFiles, rolesServed } from "./index-content.ts";
+import { gidOfAccount, systemNames } from "./account-plan.ts";
+import { gatherContent, type IndexContent } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
-import { indexFile, keyFolder, settingsFile } from "./paths.ts";
+import { publishedFiles, rolesServed } from "./index-read.ts";
+import { indexFile, keyFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
 import { type Role, roles } from "./role.ts";
-import { type Environment, readSettings, type Settings } from "./settings.ts";
-
-/**
- * The settings in force: those of the server's start, so that a shell that lost the container's environment
- * cannot change them; before a start, the environment's. Throws the problems of the environment.
- */
-export function settingsInForce(environment: Environment): Settings {
-  const { settings, problems } = readSettings(environment, reservedIds(readAccountFiles()));
-  if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
-  return settingsOfStart() ?? settings;
-}
-
-/** The settings that the server was started with in this container, or null where it was not. */
-export function settingsOfStart(): Settings | null {
-  if (!existsSync(settingsFile)) return null;
-  return JSON.parse(readFileSync(settingsFile, "utf8"));
-}
-
-/** Keeps the settings for the commands that follow the start. There is nothing secret in them. */
-export function storeSettings(settings: Settings): void {
-  writeFileSync(`${settingsFile}.new`, JSON.stringify(settings), { mode: 0o644 });
-  renameSync(`${settingsFile}.new`, settingsFile);
-}
+import type { Settings } from "./settings.ts";
 
 /**
  * The validated index content of /sshkeys and these settings. Throws the problems, all of them.
@@ -52,7 +30,7 @@ export function checkedContent(settings: Settings, { full }: { full: boolean }):
  * Role folders that are gone while accounts of theirs are served: a mount that got lost must not take every
  * account along. An empty folder may.
  */
-function lostFolders(missing: readonly Role[]): Problem[] {
+export function lostFolders(missing: readonly Role[]): Problem[] {
   const served = rolesServed(indexFile);
   return missing
     .filter((role) => served.has(role))

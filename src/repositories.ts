@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import type { NamedRole } from "./account-plan.ts";
-import type { Owner } from "./owner.ts";
+import { asOwner, type Owner } from "./owner.ts";
 import { repositoryFolder } from "./paths.ts";
 import { counted } from "./report.ts";
 import { accountDirectory } from "./role.ts";
@@ -26,17 +26,23 @@ export type LookAt = (
  */
 const directoryMode = 0o2700;
 
-/** Computes what has to be done so that each account has its directory, owned by the owner. */
+/**
+ * Computes what has to be done so that each account has its directory, and that these and all other repositories,
+ * such as admins made, are owned by the owner.
+ * @param others the repositories that exist beside those paths
+ */
 export function planRepositories(
   accounts: readonly NamedRole[],
   owner: Owner,
   lookAt: LookAt = lookAtDisk,
+  others: (known: ReadonlySet<string>) => string[] = otherRepositories,
 ): RepositoryPlan {
   const plan: RepositoryPlan = { create: [], own: [], mode: [], blocked: [] };
-  const directories = accounts
+  const ofAccounts = accounts
     .filter(({ role }) => role !== "admin")
     .map(({ name, role }) => accountDirectory(role, name));
-  for (const path of counted([repositoryFolder, ...directories.sort()], `looking at ${repositoryFolder}`)) {
+  const directories = [...ofAccounts, ...others(new Set(ofAccounts))].sort();
+  for (const path of counted([repositoryFolder, ...directories], `looking at ${repositoryFolder}`)) {
     const found = lookAt(path);
     if (found === null) plan.create.push(path);
     else if (found === "link")
@@ -59,8 +65,8 @@ export function applyRepositories(
   plan: RepositoryPlan,
   owner: Owner,
 ): { done: RepositoryPlan; failures: string[] } {
-  const failures = plan.blocked.map(({ path, reason }) => `${path} ${reason}`);
-  const done: RepositoryPlan = { ...plan, create: [], own: [] };
+  const failures = blockedLines(plan);
+  const done: RepositoryPlan = { create: [], own: [], mode: [], blocked: [] };
   const attempt = (what: string, path: string, list: string[], action: () => void) => {
     try {
       action();
@@ -71,8 +77,7 @@ export function applyRepositories(
   };
   for (const path of counted(plan.create, "making directories"))
     attempt("created", path, done.create, () => {
-      mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
-      lchownSync(path, owner.uid, owner.gid);
+      makeDirectory(path, owner);
       setMode(path);
     });
   for (const path of counted(plan.own, "giving directories to their owner"))
@@ -82,6 +87,27 @@ export function applyRepositories(
     });
   for (const path of plan.mode) setMode(path);
   return { done, failures };
+}
+
+function makeDirectory(path: string, owner: Owner): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
+  } catch (error) {
+    if (!isClosedToRoot(error)) throw error;
+    const [program = "", ...words] = asOwner(owner, ["mkdir", "--mode=700", path]);
+    if (spawnSync(program, words).status !== 0) throw error;
+  }
+  lchownSync(path, owner.uid, owner.gid);
+}
+
+/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
+function isClosedToRoot(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+/** A line for each directory that cannot be had. */
+export function blockedLines({ blocked }: RepositoryPlan): string[] {
+  return blocked.map(({ path, reason }) => `${path} ${reason}`);
 }
 
 /**
@@ -111,20 +137,39 @@ export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
   lchownSync(path, uid, gid);
 }
 
-/** The repositories below a folder: directories with a borg config, in order. */
-export function listRepositories(folder: string): string[] {
+/**
+ * The repositories below a folder, in order, whole or not: also those that cannot be looked into, and symlinks to
+ * storage that is not mounted.
+ * @param known paths to leave out
+ */
+export function listRepositories(folder: string, known: ReadonlySet<string> = new Set()): string[] {
   return readdirSync(folder)
     .filter((name) => !name.startsWith("."))
     .sort()
     .map((name) => `${folder}/${name}`)
-    .filter(isRepository);
+    .filter((path) => !known.has(path) && isRepository(path));
 }
 
-function isRepository(path: string): boolean {
+function otherRepositories(known: ReadonlySet<string>): string[] {
   try {
-    return statSync(`${path}/config`).isFile();
+    return listRepositories(repositoryFolder, known);
   } catch {
-    return false;
+    return []; // what is wrong with the folder itself is said of it
+  }
+}
+
+/** Whether borg shall judge what is there: what has lost a part, or cannot be looked into, must not be passed over. */
+function isRepository(path: string): boolean {
+  return isThere(`${path}/config`) || isThere(`${path}/data`) || !isThere(path);
+}
+
+/** Only what certainly does not exist is not there; a symlink that leads nowhere does not. */
+function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return !["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
   }
 }
 
@@ -140,6 +185,11 @@ function lookAtDisk(path: string): ReturnType<LookAt> {
   try {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (!found) return null;
+    if (path === repositoryFolder && existsSync(`${path}/config`) && statSync(`${path}/config`).isFile())
+      return {
+        reason:
+          "is a repository itself, and borg makes none in another: move what it holds to a folder inside",
+      };
     if (found.isDirectory()) return found;
     return statSync(path).isDirectory() ? "link" : { reason: "is no directory: move it away" };
   } catch (error) {

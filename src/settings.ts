@@ -18,6 +18,8 @@ export interface Settings {
   landlock: Landlock;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
+  /** In which an expiry-time without Z is meant, by its name in the time zone database. */
+  timeZone: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -70,6 +72,17 @@ export function readSettings(
     return words;
   };
 
+  const readTimeZone = () => {
+    const name = value("TZ").replace(/^:/, "") || "UTC";
+    if (!isTimeZone(name))
+      problems.push({
+        where: "TZ",
+        text: `"${name}" is not the name of a time zone.`,
+        hint: "Use one such as Europe/Berlin; rules such as CET-1CEST are not read.",
+      });
+    return name;
+  };
+
   const sandbox = oneOf("BORG_SANDBOX", ["auto", "require", "off"], "auto") as Settings["sandbox"];
   const settings: Settings = {
     uid: readId("PUID", reservedIds.uids),
@@ -82,9 +95,19 @@ export function readSettings(
     sandbox,
     landlock: sandbox === "off" ? 0 : 3,
     logLevel: oneOf("SSH_LOG_LEVEL", logLevels, "INFO"),
+    timeZone: readTimeZone(),
   };
   problems.push(...borgAccount(settings).problems);
   return { settings, problems };
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return /^[A-Za-z]/.test(name); // "+02:00" is one to Intl, and none to Date
+  } catch {
+    return false;
+  }
 }
 
 /** The account `borg`, an admin, whose keys stand in BORG_SSHKEYS; null where that is not set. */

@@ -40,5 +40,11 @@ export function writeSshdConfig(hostKeys: readonly HostKey[], logLevel: string):
   });
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   const { status, stderr } = spawnSync("/usr/sbin/sshd", ["-t", "-f", file], { encoding: "utf8" });
-  if (status !== 0) throw new OperatorError(`sshd refuses its configuration ${file}:\n${stderr.trim()}`);
+  if (status !== 0)
+    throw new OperatorError(
+      `sshd refuses its configuration: ${stderr
+        .trim()
+        .split(/[\r\n]+/)
+        .join("; ")}`,
+    );
 }

@@ -1,29 +1,34 @@
-import { accessSync, constants, mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { reservedIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
+import { isRoot } from "./owner.ts";
 import { borgHome, hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
 import { fingerprintOf } from "./public-key.ts";
-import { publish, storeSettings, summary } from "./rebuild.ts";
+import { lostFolders, publish, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound } from "./report.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
+import { storeSettings, useTimeZone } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
+import { removeStaleLocks } from "./stale-locks.ts";
 import { applyUpdate } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export function prepareStart(environment: Environment): void {
+  requireRights();
   requireWritable();
-  mkdirSync(runFolder, { recursive: true, mode: 0o755 });
+  mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
   const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
     const { failures } = applyUpdate(checked.content);
+    removeStaleLocks(checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
     writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel);
@@ -38,8 +43,9 @@ export function prepareStart(environment: Environment): void {
     note(
       `no keys yet: put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS`,
     );
-  if (settings.landlock > 0) note("sessions are confined by the kernel (Landlock)");
-  else note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
+  if (settings.landlock === 0)
+    note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
+  else note(`sessions are confined by the kernel (Landlock)${unconfined && `, but ${unconfined}`}`);
   for (const { publicKey } of hostKeys) {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
@@ -54,11 +60,12 @@ export function prepareStart(environment: Environment): void {
 function checkEverything(environment: Environment): {
   content: IndexContent;
   hostKeys: HostKey[];
-  /** Why sessions are not confined; empty where they are. */
+  /** Why sessions are not confined, or not fully; empty where they are. */
   unconfined: string;
 } {
   const files = readAccountFiles();
   const { settings, problems } = readSettings(environment, reservedIds(files));
+  useTimeZone(settings);
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 
@@ -67,24 +74,48 @@ function checkEverything(environment: Environment): {
     const probe = probeLandlock(settings);
     settings.landlock = probe.landlock;
     unconfined = probe.reason;
-    if (settings.sandbox === "require" && probe.landlock === 0)
+    if (settings.sandbox === "require" && unconfined !== "")
       problems.push({
         where: "BORG_SANDBOX",
-        text: `Sessions cannot be confined by the kernel here: ${probe.reason}.`,
-        hint: "Use a kernel with Landlock (5.13 or later) and the image as it is, or set it to auto.",
+        text: `Sessions cannot be fully confined by the kernel here: ${unconfined}.`,
+        hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
       });
   }
 
-  makeMissingFolders();
-  problems.push(...makeMissingHostKeys(hostKeyFolder));
+  const { content, missing, problems: keyProblems } = gatherContent(keyFolder, settings, systemNames(files));
+  const lost = lostFolders(missing);
+  keyProblems.push(...lost);
+  // Into a mount point whose mount got lost, nothing is put.
+  if (lost.length === 0) {
+    makeMissingFolders();
+    problems.push(...makeMissingHostKeys(hostKeyFolder));
+  }
   const hostKeys = readHostKeys(hostKeyFolder, `${hostKeyCopies}.new`);
   problems.push(...hostKeys.problems);
-
-  const { content, problems: keyProblems } = gatherContent(keyFolder, settings, systemNames(files));
   const all = [...problems, ...keyProblems];
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
   return { content, hostKeys: hostKeys.keys, unconfined };
+}
+
+/** Capabilities that no start can do without, by their bit (capabilities(7), linux/capability.h). */
+const capabilities = { CHOWN: 0, DAC_OVERRIDE: 1, FOWNER: 3, SETGID: 6, SETUID: 7, SYS_CHROOT: 18 };
+
+/** A container may have been started as another user, or with less than root's rights. */
+function requireRights(): void {
+  if (!isRoot())
+    throw new OperatorError(
+      "the server has to be started as root",
+      "Start the container without --user; sessions run as the owner of the repositories.",
+    );
+  const status = readFileSync("/proc/self/status", "latin1");
+  const has = BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
+  const lacking = Object.entries(capabilities).filter(([, bit]) => ((has >> BigInt(bit)) & 1n) === 0n);
+  if (lacking.length > 0)
+    throw new OperatorError(
+      `the server lacks capabilities: ${lacking.map(([name]) => name).join(", ")}`,
+      `Start the container with ${lacking.map(([name]) => `--cap-add ${name}`).join(" ")}.`,
+    );
 }
 
 /** A container may have a read-only root, but accounts stand in /etc. */

@@ -36,7 +36,7 @@ export function printUpdate({ accounts, repositories }: UpdatePlan): string[] {
   return [
     ...accounts.add.map((name) => `account ${name}: added`),
     ...accounts.change.map((name) => `account ${name}: changed`),
-    ...accounts.remove.map((name) => `account ${name}: removed (its repository stays)`),
+    ...accounts.remove.map((name) => `account ${name}: removed (repositories stay)`),
     ...repositories.create.map((path) => `${path}: created`),
     ...repositories.own.map((path) => `${path}: new owner`),
   ];

@@ -18,7 +18,7 @@ function commandsOf(section: string): string {
 
 test("the quick start works word for word", async () => {
   const commands = commandsOf("Quick start");
-  expect(commands).toMatch(/^docker compose up -d\n/);
+  expect(commands).toMatch(/^mkdir .*\ndocker compose up -d\n/);
   expect(commands.match(/^borg /gm)!.length).toBeGreaterThan(7);
   const { machine } = containers;
   // The engine at hand under the name that the README uses; a newcomer waits for the start, a script has to be told.

@@ -14,7 +14,7 @@ const accountFiles = () => machine.ok("cat /etc/passwd; echo; cat /etc/shadow");
 test("lines that are not ours stay byte for byte, with the files' owner and mode", async () => {
   // Odd but legal: a Latin-1 comment, NIS entries, another program's account with our shared id.
   await machine.ok(
-    `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow`,
+    `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow`,
   );
   const modes = () => machine.ok("stat -c '%U %G %a' /etc/passwd /etc/shadow");
   const before = await modes();
@@ -103,7 +103,14 @@ test("a mount of the keys that got lost removes nobody", async () => {
     expect(code).toBe(3);
     expect(stderr).toContain("/sshkeys/repos: The folder is gone, but accounts that it gave are served.");
   }
-  await machine.ok("mv /lost /sshkeys");
+  // As after a restart whose storage is not there yet.
+  await machine.ok("mkdir /sshkeys");
+  const start = await machine.run("borgserver prepare");
+  expect(start).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining("/sshkeys/repos: The folder is gone"),
+  });
+  await machine.ok("rmdir /sshkeys; mv /lost /sshkeys");
   expect(await accountFiles()).toBe(before);
   expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
 });
@@ -124,14 +131,48 @@ test("a directory that cannot be had is named, and the others are made", async (
   await machine.ok(
     "touch /repos/blocked; ln -s loop /repos/loop; for n in blocked loop free; do cp /client/web.pub /sshkeys/repos/$n; done",
   );
+  const named =
+    "borgserver: /repos/blocked is no directory: move it away\nborgserver: /repos/loop cannot be reached (ELOOP)\n";
+  expect(await machine.run("update-borgusers --dry-run")).toMatchObject({ code: 1, stderr: named });
   const { code, stdout, stderr } = await machine.run("update-borgusers");
   expect(code).toBe(1);
   expect(stdout).toContain("/repos/free: created");
-  expect(stderr).toBe(
-    "borgserver: /repos/blocked is no directory: move it away\nborgserver: /repos/loop cannot be reached (ELOOP)\n",
-  );
-  expect((await machine.run("list all")).stderr).toContain("there is no repository under /repos yet");
+  expect(stderr).toBe(named);
   await machine.ok("cd /sshkeys/repos && rm blocked loop free /repos/blocked /repos/loop; update-borgusers");
+});
+
+test("directories are made where the storage is closed to root and open to its owner", async () => {
+  // As on a network file system with root_squash: root without the right to write where others alone may.
+  const rights = "-dac_override,-dac_read_search";
+  const squashed = `setpriv --bounding-set ${rights} --inh-caps ${rights}`;
+  await machine.ok("cp /client/web.pub /sshkeys/repos/squashed");
+  expect(await machine.ok(`${squashed} update-borgusers`)).toContain("/repos/squashed: created");
+  expect(await machine.ok("stat -c '%u:%g %a' /repos/squashed")).toBe("1000:1000 2700\n");
+  await machine.ok(
+    "/usr/local/lib/borgserver/borg init -e none /repos/squashed; chown -R 1000:1000 /repos/squashed",
+  );
+  expect(await machine.ok(`${squashed} list all`)).toBe("/repos/squashed:\n");
+  await machine.ok("rm -r /sshkeys/repos/squashed /repos/squashed; update-borgusers");
+});
+
+test("an admin's repository in the place of all of them is named", async () => {
+  await machine.ok("touch /repos/config");
+  expect(await machine.run("update-borgusers")).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("/repos is a repository itself"),
+  });
+  await machine.ok("rm /repos/config");
+});
+
+test("a name of the server's that the machine has already is no server's to take", async () => {
+  await machine.ok(
+    "cp /etc/passwd /client/passwd; sed -i 's/^borg:.*/borg:x:99:99::\\/:\\/bin\\/sh/' /etc/passwd",
+  );
+  expect(await machine.run("/usr/local/lib/borgserver/install system")).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("the account borg exists"),
+  });
+  await machine.ok("cat /client/passwd >/etc/passwd");
 });
 
 test("ten thousand accounts come and go", async () => {

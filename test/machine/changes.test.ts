@@ -48,7 +48,7 @@ test("keys come, change and go without a restart, while a long backup runs throu
   await machine.ok("rm /sshkeys/repos/leaving && index rebuild");
   expect(await mayLogIn("old", "leaving")).toBe(false);
   await machine.ok("rm /sshkeys/repos/arriving");
-  expect(await machine.ok("update-borgusers")).toContain("account arriving: removed (its repository stays)");
+  expect(await machine.ok("update-borgusers")).toContain("account arriving: removed (repositories stay)");
   expect(await mayLogIn("second", "arriving")).toBe(false);
   expect(
     await machine.ok("getent passwd arriving leaving || echo gone; ls -d /repos/arriving /repos/leaving"),

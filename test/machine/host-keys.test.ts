@@ -88,17 +88,29 @@ test.each([
     `cp /client/web.pub ${folder}/ssh_host_ed25519_key.pub`,
     "not the public half",
   ],
+  [
+    "a private key that is a symlink to what is not mounted",
+    `mv ${folder}/ssh_host_rsa_key /client/; ln -s /client/lost ${folder}/ssh_host_rsa_key`,
+    "host key cannot be read (ENOENT)",
+  ],
+  ["a FIFO", `mkfifo ${folder}/ssh_host_ecdsa_key`, "not a regular file"],
+  [
+    "a key that sshd would not serve",
+    `ssh-keygen -q -t rsa -b 1024 -N '' -f /client/short; cp /client/short ${folder}/ssh_host_rsa_key; cp /client/short.pub ${folder}/ssh_host_rsa_key.pub`,
+    "sshd does not serve this host key: RSA keys under 2048 bits",
+  ],
   ["a public half alone", `rm ${folder}/ssh_host_rsa_key`, "private half of this host key is missing"],
 ])("%s stops the start, and nothing is replaced", async (_, damage, message) => {
   expect(await machine.startServer()).toBeNull();
   await machine.stopServer();
   await machine.ok(damage);
-  const before = await machine.ok(`cd ${folder} && sha256sum *`);
+  const state = () => machine.ok(`cd ${folder} && ls -l && find . -type f | sort | xargs sha256sum`);
+  const before = await state();
   const refusal = await machine.startServer();
   expect(refusal?.code).toBe(4);
   expect(refusal?.stderr).toContain(message);
   expect(refusal?.stderr).toContain("nothing was changed");
-  expect(await machine.ok(`cd ${folder} && sha256sum *`)).toBe(before);
+  expect(await state()).toBe(before);
 });
 
 test("a failed check beside a running server leaves its host keys alone", async () => {
@@ -134,4 +146,21 @@ test("host keys that cannot be made stop the start", async () => {
   const refusal = await machine.startServer();
   expect(refusal?.code).toBe(4);
   expect(refusal?.stderr).toMatch(/ssh_host_ed25519_key: There is no such host key, and none could be made/);
+});
+
+test("a ssh-keygen that is killed says nothing of any key", async () => {
+  expect(await machine.startServer()).toBeNull();
+  await machine.write("/usr/local/sbin/ssh-keygen", "#!/bin/sh\nkill -KILL $$\n");
+  await machine.ok("chmod 755 /usr/local/sbin/ssh-keygen");
+  for (const command of ["index check", "borgserver prepare"])
+    expect(await machine.run(command)).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "borgserver: ssh-keygen was ended by SIGKILL. Run this again.\n",
+    });
+  await machine.write("/usr/local/sbin/ssh-keygen", "#!/bin/sh\necho No user exists >&2; exit 255\n");
+  expect(await machine.run("index check")).toMatchObject({
+    code: 1,
+    stderr: "borgserver: ssh-keygen failed, so no key could be judged: No user exists\n",
+  });
 });

@@ -60,3 +60,36 @@ test("a lock whose session was killed is cleared by the next session, and by the
     expect(`${code} ${stderr}`).toMatch(/^0 /);
   }
 });
+
+test("a lock that a server's end left is cleared by its next start, also where another process has that number", async () => {
+  await server.ok("mkdir /repos/db && cp -a /repos/web/. /repos/db");
+  const { ended } = await begin();
+  await server.ok("pkill -KILL -f '[b]orgserver/borg serve'; echo end >/client/more");
+  await ended;
+  // As after the start of a container, when numbers of processes begin anew: this one is the first process's.
+  await server.ok(
+    `cd /repos/web/lock.exclusive && mv backup.* backup.1-0 && cd .. && echo '{"exclusive": [["backup", 1, 0]], "shared": [["backup", 1, 0], ["other", 1, 0]]}' >lock.roster
+     cd /repos/db && mkdir lock.exclusive && touch lock.exclusive/other.1-0`,
+  );
+  const create = "create --lock-wait 1 ssh://web@127.0.0.1/repos/web::again /etc/hostname";
+  expect((await server.borg("web", create)).stderr).toContain("Failed to create/acquire the lock");
+  await server.stopServer();
+  expect(await server.startServer()).toBeNull();
+  expect(await server.ok("ls /repos/db/lock.exclusive; cat /repos/web/lock.roster")).toBe(
+    'other.1-0\n{"exclusive":[],"shared":[["other",1,0]]}',
+  );
+  await server.ok(`echo '{}' >/repos/web/lock.roster`);
+  const { code, stderr } = await server.borg("web", create);
+  expect(`${code} ${stderr}`).toMatch(/^0 /);
+});
+
+test("what a client put in a lock's place neither stops a start nor is followed", async () => {
+  await server.stopServer();
+  await server.ok(
+    `cd /repos/db && rm -rf lock.exclusive lock.roster && mkdir /client/there && touch /client/there/backup.1-0
+     ln -s /client/there lock.exclusive && mkfifo lock.roster && ln -sfn /repos/db/lock.roster /repos/web/lock.roster`,
+  );
+  expect(await server.startServer()).toBeNull();
+  expect(await server.ok("ls /client/there")).toBe("backup.1-0\n");
+  await server.ok("rm /repos/web/lock.roster");
+});

@@ -130,7 +130,7 @@ describe("a fault of the index denies the login, with one line in the log, and n
       const answer = await ask("web", await fingerprint("web"));
       expect(answer).toMatchObject({ code: 1, stdout: "" });
       expect(answer.stderr).toMatch(
-        /^borgserver: login of web denied: the index .* To build it anew: index rebuild\n$/,
+        /^borgserver: login of web denied: the index .* To build it anew: index rebuild --full\n$/,
       );
       expect(answer.stderr).toMatch(reason);
 
@@ -144,6 +144,28 @@ describe("a fault of the index denies the login, with one line in the log, and n
     } finally {
       await machine.ok(`rm -rf ${index}; cp -p /client/index ${index}`);
     }
+  });
+
+  test.each([
+    ["a write-ahead log", "c.execute('PRAGMA journal_mode = WAL')"],
+    ["a journal", "c.execute('PRAGMA cache_size = 1')"],
+  ])("%s that another program left beside it is gone after a rebuild", async (_, mode) => {
+    await machine.ok(
+      python(
+        `import os; c = sqlite3.connect('${index}', isolation_level=None); ${mode}; c.execute('BEGIN'); c.execute('UPDATE grant SET comment = hex(randomblob(9000))'); ${mode.includes("WAL") ? "c.execute('COMMIT'); " : ""}os._exit(0)`,
+      ),
+    );
+    expect(await machine.ok(`ls ${index}-*`)).toMatch(/-(wal|journal)\n/);
+    await machine.ok("index rebuild --full");
+    expect(await machine.run(`ls ${index}-*`)).toMatchObject({ stdout: "" });
+    expect(await login("web")).toMatchObject({ code: 0 });
+  });
+
+  test("a folder of the index that the login program may not enter is opened to it by a rebuild", async () => {
+    await machine.ok("chown root:root /var/lib/borgserver; chmod 700 /var/lib/borgserver");
+    expect((await login("web")).stderr).toContain("Permission denied (publickey)");
+    await machine.ok("index rebuild");
+    expect(await login("web")).toMatchObject({ code: 0 });
   });
 
   test("locked by another program", async () => {

@@ -122,6 +122,10 @@ test("reading needs no root; changing says what it needs", async () => {
   const asOwner = "setpriv --reuid 1000 --regid 1000 --clear-groups";
   expect(await machine.ok(`${asOwner} list --short /repos/web`)).toContain("of-web\n");
   expect(await machine.ok(`${asOwner} index check`)).toContain("no problems");
+  expect(await machine.run(`${asOwner} index list`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("Only root and the login program may read it."),
+  });
   expect(await machine.run(`${asOwner} update-borgusers`)).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/root/),
@@ -135,6 +139,13 @@ describe("a borg command", () => {
     expect(await machine.run("check all")).toMatchObject({ code: 0 });
     expect(await machine.ok("borgserver borg info all")).toContain("Location: /repos/web");
     expect(await machine.run("list /repos/none")).toMatchObject({ code: 2 });
+  });
+
+  test("for all of them names one that is damaged or not mounted, and fails", async () => {
+    await machine.ok("mv /repos/db/config /client/config; ln -s /not/mounted /repos/away");
+    const { code, stdout } = await machine.run("list --short all");
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "/repos/away:\n/repos/db:\n/repos/web:\nof-web\n" });
+    await machine.ok("mv /client/config /repos/db/config; rm /repos/away");
   });
 
   test("runs as the owner of the repositories and leaves nothing of root's behind", async () => {
@@ -158,7 +169,7 @@ describe("a borg command", () => {
     );
     await machine.ok(`chmod 755 ${fake}; ln -sf ${fake} /usr/local/lib/borgserver/borg`);
     const begun = (command: string) =>
-      `${command} >/client/printed & until grep -q begun /client/printed; do sleep 0.1; done; kill $!; wait $! || code=$?; cat /client/printed; echo $code`;
+      `rm -f /client/printed; ${command} >/client/printed & until grep -qs begun /client/printed; do sleep 0.1; done; kill $!; wait $! || code=$?; cat /client/printed; echo $code`;
     try {
       expect(await machine.ok(begun("list /repos/web"))).toBe("begun\ncleaned /repos/web\n3\n");
       expect(await machine.ok(begun("list all"))).toBe("/repos/db:\nbegun\ncleaned /repos/db\n143\n");

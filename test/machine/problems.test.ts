@@ -113,7 +113,7 @@ test("a problem stops the start, and says so on the way", async () => {
 test("hidden names are skipped, and symlinked files count, as Kubernetes mounts them", async () => {
   await machine.ok(`
     mkdir /sshkeys/repos/..2026 && cp /client/web.pub /sshkeys/repos/..2026/pod && chmod 644 /sshkeys/repos/..2026/pod
-    ln -s ..2026 /sshkeys/repos/..data && ln -s ..data/pod /sshkeys/repos/pod && mkdir /sshkeys/.git /sshkeys/lost+found`);
+    ln -s ..2026 /sshkeys/repos/..data && ln -s ..data/pod /sshkeys/repos/pod && mkdir /sshkeys/.git /sshkeys/lost+found /sshkeys/repos/lost+found`);
   expect(await machine.ok("update-borgusers")).toContain("account pod: added");
   expect(await machine.ssh("web", "pod@127.0.0.1 borg serve")).toMatchObject({ code: 0 });
 });

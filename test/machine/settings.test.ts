@@ -47,7 +47,7 @@ test("PUID and PGID own what is on disk; a change between two starts re-owns it 
   await machine.stopServer();
 
   expect(await machine.startServer({ PUID: "4001", PGID: "4002" })).toBeNull();
-  expect(await machine.ok("find /repos/web -printf '%U:%G\\n' | sort -u")).toBe("4001:4002\n");
+  expect(await owners()).toBe("4001:4002\n"); // also of what belongs to no account
   expect(await machine.borg("web", `create ${at("web")}::a /client/web.pub`)).toMatchObject({ code: 0 });
   await machine.stopServer();
 
@@ -123,11 +123,12 @@ describe("a setting that is wrong stops the start with exit 4", () => {
     ],
     ["an id of sshd", { PUID: "SSHD" }, "is the id of sshd, which the server relies on"],
     ["an id of the login program", { PUID: "BORGKEYS" }, "is the id of borgkeys, which the server relies on"],
+    ["a time zone that is none", { TZ: "CET-1CEST" }, 'TZ: "CET-1CEST" is not the name of a time zone'],
     ["an id out of range", { PGID: "4294967295" }, 'PGID: "4294967295" is not a numeric id'],
     [
       "confinement that this machine lacks",
       { BORG_SANDBOX: "require" },
-      "BORG_SANDBOX: Sessions cannot be confined by the kernel here: setpriv: unrecognized option '--landlock-access",
+      "BORG_SANDBOX: Sessions cannot be fully confined by the kernel here: setpriv: unrecognized option '--landlock-access",
     ],
   ])("%s", async (_, settings, message) => {
     const ids = Object.fromEntries(
@@ -206,5 +207,26 @@ test.each([
   expect(refusal?.code).toBe(1);
   expect(refusal?.stderr).toMatch(
     /^borgserver: borg does not start or fails its self-test: .*This borg cannot be trusted with backups/s,
+  );
+});
+
+test.each([
+  ["another user", "setpriv --reuid 1000 --regid 1000 --clear-groups", "has to be started as root"],
+  [
+    "too few capabilities",
+    "setpriv --bounding-set -chown,-sys_chroot",
+    "lacks capabilities: CHOWN, SYS_CHROOT. Start the container with --cap-add CHOWN --cap-add SYS_CHROOT.",
+  ],
+])("a start with %s says what it needs", async (_, command, message) => {
+  const { code, stderr } = await machine.run(`${command} borgserver prepare`);
+  expect({ code, lines: stderr.split("\n").length }).toEqual({ code: 1, lines: 2 });
+  expect(stderr).toContain(message);
+});
+
+test("a umask does not keep accounts from what they must reach", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.ok("umask 077; borgserver prepare");
+  expect(await machine.ok("stat -c '%a %n' /run/borgserver /run/borgserver/settings.json /repos")).toBe(
+    "755 /run/borgserver\n644 /run/borgserver/settings.json\n2755 /repos\n",
   );
 });

@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
-import { type IndexContent, readIndex, rolesServed } from "../../src/index-content.ts";
+import type { IndexContent } from "../../src/index-content.ts";
 import { lookUpGrant } from "../../src/index-lookup.ts";
 import { publishIndex } from "../../src/index-publish.ts";
+import { readIndex, rolesServed } from "../../src/index-read.ts";
 import { roleNames } from "../../src/role.ts";
 import { readSettings } from "../../src/settings.ts";
 

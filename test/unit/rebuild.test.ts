@@ -11,8 +11,9 @@ import {
 } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { gatherContent, publishedFiles, readIndex } from "../../src/index-content.ts";
+import { gatherContent } from "../../src/index-content.ts";
 import { publishIndex } from "../../src/index-publish.ts";
+import { publishedFiles, readIndex } from "../../src/index-read.ts";
 import { readSettings } from "../../src/settings.ts";
 import { openDatabase } from "../../src/sqlite.ts";
 
@@ -127,6 +128,17 @@ test("a change that keeps size, inode and modification time is seen", () => {
   expect(carriedOver(index)).toEqual(["web"]);
   write(two);
   expect(rebuild(index, {})).toEqual(rebuild(`${temporary}/full`, { full: true }));
+});
+
+test("a file on another file system is another file", () => {
+  writeFileSync(`${folder}/repos/web`, one);
+  afterAWhile();
+  rebuild(index, {});
+  expect(carriedOver(index)).toEqual(["web"]);
+  const database = openDatabase(index, { readonly: false, timeout: 0 });
+  database.exec("UPDATE account SET device = device + 1");
+  database.close();
+  expect(carriedOver(index)).toEqual([]);
 });
 
 test("a file is read again until its time stamps can tell its next change", () => {

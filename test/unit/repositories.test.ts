@@ -22,7 +22,7 @@ test("what is missing is made, what has another owner or mode is named, admins n
     "/repos/c": { ...fine, uid: 7 },
     "/repos/d": { reason: "is a file" },
   });
-  expect(planRepositories(accounts, owner, look)).toEqual({
+  expect(planRepositories(accounts, owner, look, () => [])).toEqual({
     create: ["/repos/b"],
     own: ["/repos", "/repos/c"],
     mode: ["/repos"],
@@ -32,9 +32,26 @@ test("what is missing is made, what has another owner or mode is named, admins n
 
 test("a symlink to a directory is left alone", () => {
   const look = disk({ "/repos": fine, "/repos/a": "link" });
-  expect(planRepositories([{ name: "a", role: "repo" }], owner, look)).toEqual({
+  expect(planRepositories([{ name: "a", role: "repo" }], owner, look, () => [])).toEqual({
     create: [],
     own: [],
+    mode: [],
+    blocked: [],
+  });
+});
+
+test("repositories of nobody's account are given to the owner too", () => {
+  const look = disk({
+    "/repos": fine,
+    "/repos/a": fine,
+    "/repos/b": { ...fine, uid: 7 },
+    "/repos/gone": { ...fine, gid: 7 },
+  });
+  const others = (known: ReadonlySet<string>) =>
+    ["/repos/a", "/repos/b", "/repos/gone"].filter((path) => !known.has(path));
+  expect(planRepositories([{ name: "a", role: "repo" }], owner, look, others)).toEqual({
+    create: [],
+    own: ["/repos/b", "/repos/gone"],
     mode: [],
     blocked: [],
   });

@@ -15,6 +15,7 @@ test("an empty environment gives the defaults", () => {
       sandbox: "auto",
       landlock: 3,
       logLevel: "INFO",
+      timeZone: "UTC",
     },
   });
   expect(read({ PUID: "", BORG_SANDBOX: "", SSH_LOG_LEVEL: "" })).toEqual(read({}));
