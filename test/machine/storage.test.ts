@@ -193,7 +193,7 @@ describe.each([0, 999])("an index of schema version %i", (version) => {
     machine.log = "";
     await machine.ok(damage);
     expect(await mayLogIn("web")).toBe(false);
-    await machine.logged(new RegExp(`login of web denied: .* version ${version}, .* index rebuild\n`));
+    await machine.logged(new RegExp(`login of web denied: .* version ${version}, .* index rebuild --full\n`));
     await machine.ok("index rebuild");
     expect(await mayLogIn("web")).toBe(true);
   });
