@@ -16,11 +16,11 @@ import type { Settings } from "./settings.ts";
  * @returns borg's version
  */
 export function testBorg(): string {
-  const { status, stderr, error } = borg(["serve", "--show-version"], {});
+  const { status, signal, stderr, error } = borg(["serve", "--show-version"], {});
   const version = /borgbackup version ([0-9]\S*)/.exec(stderr)?.[1];
   if (error || status !== 0 || !version)
     throw new OperatorError(
-      `borg does not start or fails its self-test: ${error?.message ?? lastLine(stderr)}`,
+      `borg does not start or fails its self-test: ${error?.message ?? (signal ? `ended by ${signal}` : lastLine(stderr))}`,
       "This borg cannot be trusted with backups: repair or replace it.",
     );
   return `borg ${version}`;

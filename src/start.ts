@@ -1,15 +1,15 @@
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { reservedIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
-import { isRoot } from "./owner.ts";
-import { borgHome, hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
+import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
 import { fingerprintOf } from "./public-key.ts";
 import { lostFolders, publish, summary } from "./rebuild.ts";
-import { exitCode, note, OperatorError, ProblemsFound } from "./report.ts";
+import { exitCode, note, ProblemsFound } from "./report.ts";
+import { checkRequirements } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
@@ -20,8 +20,7 @@ import { applyUpdate } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export function prepareStart(environment: Environment): void {
-  requireRights();
-  requireWritable();
+  checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
   const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
@@ -96,44 +95,6 @@ function checkEverything(environment: Environment): {
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
   return { content, hostKeys: hostKeys.keys, unconfined };
-}
-
-/** Capabilities that no start can do without, by their bit (capabilities(7), linux/capability.h). */
-const capabilities = { CHOWN: 0, DAC_OVERRIDE: 1, FOWNER: 3, SETGID: 6, SETUID: 7, SYS_CHROOT: 18 };
-
-/** A container may have been started as another user, or with less than root's rights. */
-function requireRights(): void {
-  if (!isRoot())
-    throw new OperatorError(
-      "the server has to be started as root",
-      "Start the container without --user; sessions run as the owner of the repositories.",
-    );
-  const status = readFileSync("/proc/self/status", "latin1");
-  const has = BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
-  const lacking = Object.entries(capabilities).filter(([, bit]) => ((has >> BigInt(bit)) & 1n) === 0n);
-  if (lacking.length > 0)
-    throw new OperatorError(
-      `the server lacks capabilities: ${lacking.map(([name]) => name).join(", ")}`,
-      `Start the container with ${lacking.map(([name]) => `--cap-add ${name}`).join(" ")}.`,
-    );
-}
-
-/** A container may have a read-only root, but accounts stand in /etc. */
-function requireWritable(): void {
-  const folders = ["/etc", "/run", "/tmp", "/var/lib/borgserver", borgHome];
-  const readOnly = folders.filter((folder) => {
-    try {
-      accessSync(folder, constants.W_OK);
-      return false;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
-    }
-  });
-  if (readOnly.length > 0)
-    throw new OperatorError(
-      `the file system is read-only at ${readOnly.join(", ")}`,
-      `Run the container with --volume /etc --volume /var/lib/borgserver --volume ${borgHome} --tmpfs /run --tmpfs /tmp; /etc gets a copy of the image's, with the accounts.`,
-    );
 }
 
 /** So that operators see where keys go; where the mount is read-only they know already. */

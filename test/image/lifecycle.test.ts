@@ -41,6 +41,8 @@ describe("docker stop", () => {
     expect(await containers.machine.borg("web", `create ${at(2210)}::after /client/web.pub`)).toMatchObject({
       code: 0,
     });
+    await containers.ok("podman kill --signal HUP stopped; podman wait stopped");
+    expect(await containers.inspect("stopped", ".State.ExitCode")).toBe("0");
   });
 
   test("of a borg command reaches borg", async () => {
