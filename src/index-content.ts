@@ -21,6 +21,7 @@ export function gatherContent(
   systemNames: ReadonlySet<string>,
   published: PublishedFiles = new Map(),
 ): { content: IndexContent; missing: Role[]; problems: Problem[] } {
+  process.env.TZ = settings.timeZone; // key-options.ts reads local times
   const read = readKeyFolder(folder, published);
   const borg = borgAccount(settings).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;

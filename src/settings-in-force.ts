@@ -12,14 +12,7 @@ import { type Environment, readSettings, type Settings } from "./settings.ts";
 export function settingsInForce(environment: Environment): Settings {
   const { settings, problems } = readSettings(environment, reservedIds(readAccountFiles()));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
-  const inForce = settingsOfStart() ?? settings;
-  useTimeZone(inForce);
-  return inForce;
-}
-
-/** Makes the time zone of the settings the one that local times are read in, whatever the environment says. */
-export function useTimeZone({ timeZone }: Settings): void {
-  process.env.TZ = timeZone;
+  return settingsOfStart() ?? settings;
 }
 
 /** The settings that the server was started with in this container, or null where it was not. */

@@ -13,7 +13,7 @@ import { checkRequirements } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
-import { storeSettings, useTimeZone } from "./settings-in-force.ts";
+import { storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
 import { applyUpdate } from "./update.ts";
@@ -64,7 +64,6 @@ function checkEverything(environment: Environment): {
 } {
   const files = readAccountFiles();
   const { settings, problems } = readSettings(environment, reservedIds(files));
-  useTimeZone(settings);
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 
