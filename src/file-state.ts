@@ -45,8 +45,7 @@ export class FileStates {
         found.mtimeMs === mtime &&
         found.ctimeMs === ctime &&
         found.ino === inode &&
-        found.dev === device &&
-        this.#tells(path, found.dev)
+        found.dev === device
       );
     } catch {
       return false; // reading it will say why

@@ -115,6 +115,31 @@ test("a mount of the keys that got lost removes nobody", async () => {
   expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
 });
 
+test("a role folder that cannot be read removes nobody", async () => {
+  const before = await accountFiles();
+  await machine.ok("mv /sshkeys/repos /lost; touch /sshkeys/repos");
+  const { code, stderr } = await machine.run("update-borgusers");
+  expect({ code, stderr }).toEqual({
+    code: 3,
+    stderr: expect.stringContaining("/sshkeys/repos: The folder cannot be read (ENOTDIR)."),
+  });
+  await machine.ok("rm /sshkeys/repos; mv /lost /sshkeys/repos");
+  expect(await accountFiles()).toBe(before);
+});
+
+test("a repository that is a symlink to a directory leaves that as it is", async () => {
+  await machine.ok(
+    "mkdir -m 755 /client/elsewhere; ln -s /client/elsewhere /repos/linked; cp /client/web.pub /sshkeys/repos/linked",
+  );
+  expect(await machine.ok("update-borgusers; stat -c '%u %a' /client/elsewhere")).toMatch(/added\n0 755\n$/);
+  await machine.ok("rm /sshkeys/repos/linked /repos/linked; update-borgusers");
+});
+
+test("more key files than a program may have open are read one after the other", async () => {
+  await machine.ok("for n in $(seq 300); do cp /client/web.pub /sshkeys/repos/many-$n; done");
+  await machine.ok("bash -c 'ulimit -n 256; index rebuild --full'; rm /sshkeys/repos/many-*; index rebuild");
+});
+
 test("two updates at once leave one consistent state", async () => {
   await machine.ok("for n in $(seq 200); do cp /client/web.pub /sshkeys/repos/many-$n; done");
   const runs = await Promise.all(
@@ -138,6 +163,9 @@ test("a directory that cannot be had is named, and the others are made", async (
   expect(code).toBe(1);
   expect(stdout).toContain("/repos/free: created");
   expect(stderr).toBe(named);
+  expect((await machine.run("borgserver prepare")).stderr).toContain(
+    "borgserver: WARNING: /repos/blocked is no directory: move it away\n",
+  );
   await machine.ok("cd /sshkeys/repos && rm blocked loop free /repos/blocked /repos/loop; update-borgusers");
 });
 

@@ -131,9 +131,15 @@ import sqlite3
 index = sqlite3.connect('/var/lib/borgserver/index.sqlite')
 print(*index.execute('SELECT name, size IS NOT NULL FROM account WHERE name IN (?, ?) ORDER BY name', ('far', 'near')))"`;
   expect(await machine.ok(settled)).toBe("('far', 0) ('near', 1)\n");
-  const reads =
-    "strace -f -e trace=openat -o /client/calls index rebuild; grep -o 'repos[^\"]*/[a-z]*\"' /client/calls | sort";
-  expect(await machine.ok(reads)).toContain('repos-appendonly/far"\n');
-  expect(await machine.ok(reads)).not.toContain('repos/near"');
+  const readsOf = (command: string) =>
+    machine.ok(
+      `strace -f -e trace=openat -o /client/calls ${command} >/dev/null; grep -o 'repos[^"]*/[a-z]*"' /client/calls | sort`,
+    );
+  for (const command of ["index rebuild", "update-borgusers"]) {
+    expect(await readsOf(command)).toContain('repos-appendonly/far"\n');
+    expect(await readsOf(command)).not.toContain('repos/near"');
+  }
+  for (const command of ["index rebuild --full", "index check", "update-borgusers --dry-run"])
+    expect(await readsOf(command)).toContain('repos/near"');
   await machine.ok("umount /sshkeys/repos-appendonly; rm /sshkeys/repos/near");
 });

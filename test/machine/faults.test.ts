@@ -236,6 +236,23 @@ describe("update-borgusers", { timeout }, () => {
     expect(others).toEqual([]);
   });
 
+  test("forces each new file to disk before it gets its name, and the index's name after", () => {
+    const steps = calls
+      .filter(({ name }) => /^(fsync|rename)/.test(name))
+      .map(({ name, path }) => `${name.replace(/^rename.*/, "rename")} ${path}`);
+    expect(steps).toEqual([
+      ...[`fsync ${index}.new`, `rename ${index}.new`, "fsync /var/lib/borgserver"],
+      ...["fsync /etc/shadow.borgserver", "rename /etc/shadow.borgserver"],
+      ...["fsync /etc/passwd.borgserver", "rename /etc/passwd.borgserver"],
+    ]);
+  });
+
+  test("lets nobody but root look at a new /etc/shadow", () => {
+    const made = calls.filter(({ name, path }) => name.startsWith("open") && path.endsWith(".borgserver"));
+    expect(made.length).toBeGreaterThan(0);
+    for (const { text } of made) expect(text).toContain(", 0600)");
+  });
+
   test("killed at any call: logins are as before or as after, and the next run finishes the work", async () => {
     const outcomes = await goWrong("update-borgusers", some, () => "signal=SIGKILL");
     const isRight = (outcome: Outcome, i: number) =>

@@ -67,6 +67,37 @@ exec -a /usr/local/bin/borgserver /usr/local/bin/borgserver.real "$@"
   });
 });
 
+test("sshd's configuration says all that logins rest on", async () => {
+  const lines = (await machine.ok("/usr/sbin/sshd -T -f /run/borgserver/sshd_config")).split("\n");
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      "authorizedkeysfile none",
+      "authorizedkeyscommand /usr/local/bin/borgserver authorized-keys %u %f",
+      "authorizedkeyscommanduser borgkeys",
+      ...["borg-repo", "borg-appendonly", "borg-admin"].map((group) => `allowgroups ${group}`),
+      "authenticationmethods publickey",
+      "passwordauthentication no",
+      "kbdinteractiveauthentication no",
+      "hostbasedauthentication no",
+      "permitrootlogin no",
+      "usepam no",
+      "requiredrsasize 2048",
+      "disableforwarding yes",
+      "permittty no",
+      "permituserrc no",
+      "permituserenvironment no",
+      "clientaliveinterval 10",
+      "clientalivecountmax 30",
+      "maxstartups 1000:30:1000",
+      "logingracetime 120",
+      "maxauthtries 20",
+      "fingerprinthash SHA256",
+      "usedns no",
+      "pidfile none",
+    ]),
+  );
+});
+
 describe("the answer", () => {
   test("is one line for the account and its key", async () => {
     const [type, blob] = (await machine.ok("cat /client/web.pub")).split(" ");

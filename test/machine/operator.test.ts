@@ -148,13 +148,23 @@ describe("a borg command", () => {
     await machine.ok("mv /client/config /repos/db/config; rm /repos/away");
   });
 
+  test("for all of them ends with the worst exit code, not the last", async () => {
+    await machine.write(fake, "#!/bin/sh\n[ $2 != /repos/db ]\n");
+    await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
+    try {
+      expect(await machine.run("check all")).toMatchObject({ code: 1, stdout: "/repos/db:\n/repos/web:\n" });
+    } finally {
+      await machine.ok("/usr/local/lib/borgserver/install system");
+    }
+  });
+
   test("runs as the owner of the repositories and leaves nothing of root's behind", async () => {
     await machine.ok("prune --keep-last 1 all; compact all; create /repos/web::local /client/known_hosts");
     expect(await machine.ok("find /repos ! -user 1000 -o ! -group 1000")).toBe("");
     await machine.write(fake, '#!/bin/sh\nid -u; id -G; echo "$HOME $BORG_HOST_ID $*"\n');
     await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
     try {
-      expect(await machine.ok("check --repair x")).toBe(
+      expect(await machine.ok("setpriv --groups 0,4 borgserver borg check --repair x")).toBe(
         "1000\n1000\n/var/cache/borgserver backup check --repair x\n",
       );
     } finally {

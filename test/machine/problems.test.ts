@@ -100,13 +100,13 @@ test("every problem is listed at once, with exit 3, and the old index still serv
 
 test("a problem stops the start, and says so on the way", async () => {
   await machine.stopServer();
-  await machine.ok("cp /client/web /sshkeys/repos/private");
+  await machine.ok("cp /client/web /sshkeys/repos/private; cp /client/web.pub /sshkeys/repos/root");
   const refusal = await machine.startServer({ PUID: "0" });
   expect(refusal?.code).toBe(3);
   expect(refusal?.stderr).toMatch(
-    /^PUID: .*\n\/sshkeys\/repos\/private: .*private key.*\nborgserver: 2 problems; nothing was changed\n$/,
+    /^PUID: .*\n\/sshkeys\/repos\/private: .*private key.*\n\/sshkeys\/repos\/root: "root" is an account of the system\..*\nborgserver: 3 problems; nothing was changed\n$/,
   );
-  await machine.ok("rm /sshkeys/repos/private");
+  await machine.ok("rm /sshkeys/repos/private /sshkeys/repos/root");
   expect(await machine.startServer()).toBeNull();
 });
 

@@ -139,7 +139,16 @@ describe("a request for borg serve", () => {
     expect(await served("borg serve --restrict-to-path / --umask 000 --storage-quota=1T --append-only")).toBe(
       forced,
     );
+    await machine.ok("touch /repos/web/--info");
     expect(await served("borg serve --debug-topic=$(id) --debug-topic=a;b *")).toBe(forced);
+    await machine.ok("rm /repos/web/--info");
+  });
+
+  test("is confined fully, or fails, unless the forced command says otherwise", async () => {
+    const { code, stderr } = await machine.run(
+      "SSH_ORIGINAL_COMMAND='borg serve' USER=web /usr/local/lib/borgserver/session /repos/web borg serve",
+    );
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^setpriv: /) });
   });
 
   test("leaves no process beside borg: its parent is sshd", async () => {

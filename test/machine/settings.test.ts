@@ -44,9 +44,14 @@ test("PUID and PGID own what is on disk; a change between two starts re-owns it 
   expect(await machine.borg("boss", `init -e none ${at("boss", "/repos/new")}`)).toMatchObject({ code: 0 });
   expect(await owners()).toBe("3001:3002\n");
   expect(await machine.ok("id -u web; id -gn web; id -u borg")).toBe("3001\nborg-repo\n3001\n");
+  await machine.ok("list --short /repos/web"); // leaves a cache of that owner
+  await machine.ok("ln -s /etc/shadow /repos/web/link; chown -h 3001:3002 /repos/web/link");
+  const shadow = await machine.ok("stat -c '%u:%g %a' /etc/shadow");
   await machine.stopServer();
 
   expect(await machine.startServer({ PUID: "4001", PGID: "4002" })).toBeNull();
+  expect(await machine.ok("stat -c '%u:%g %a' /etc/shadow; rm /repos/web/link")).toBe(shadow);
+  await machine.ok("list --short /repos/web");
   expect(await owners()).toBe("4001:4002\n"); // also of what belongs to no account
   expect(await machine.borg("web", `create ${at("web")}::a /client/web.pub`)).toMatchObject({ code: 0 });
   await machine.stopServer();

@@ -30,13 +30,20 @@ test("a published index says what was put into it", () => {
   const content: IndexContent = {
     settings,
     accounts: [
-      { name: "boss", role: "admin", source: "/sshkeys/admins/boss", state: null, keys: someKeys.slice(1) },
+      { name: "borg", role: "admin", source: "BORG_SSHKEYS", state: null, keys: someKeys.slice(1) },
+      {
+        name: "boss",
+        role: "appendonly",
+        source: "/sshkeys/repos-appendonly/boss",
+        state: null,
+        keys: someKeys.slice(1),
+      },
       { name: "web", role: "repo", source: "/sshkeys/repos/web", state: null, keys: someKeys },
     ],
   };
   publishIndex(file, content, process.getgid!());
   expect(readIndex(file)).toEqual(content.accounts.map(({ state: _, ...account }) => account));
-  expect(rolesServed(file)).toEqual(new Set(["admin", "repo"]));
+  expect(rolesServed(file)).toEqual(new Set(["appendonly", "repo"]));
   expect(rolesServed(`${folder}/none`)).toEqual(new Set());
   expect(lookUpGrant(file, "web", "SHA256:b")).toEqual({
     role: "repo",
@@ -47,7 +54,7 @@ test("a published index says what was put into it", () => {
     addresses: "",
     expires: "20301231000000Z",
   });
-  expect(lookUpGrant(file, "boss", "SHA256:b")).toMatchObject({ role: "admin", extraArguments: [] });
+  expect(lookUpGrant(file, "boss", "SHA256:b")).toMatchObject({ role: "appendonly", extraArguments: [] });
   expect(lookUpGrant(file, "boss", "SHA256:a")).toBeNull();
   expect(statSync(file).mode & 0o777).toBe(0o640);
 });

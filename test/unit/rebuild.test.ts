@@ -1,6 +1,8 @@
 import {
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   renameSync,
   rmSync,
   statSync,
@@ -8,6 +10,7 @@ import {
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -58,6 +61,13 @@ function rebuild(index: string, { full = false }) {
   if (problems.length > 0) return problems;
   publishIndex(index, content, process.getgid!());
   return readIndex(index);
+}
+
+/** Changes a published index behind the program's back. */
+function alter(sql: string): void {
+  const database = openDatabase(index, { readonly: false, timeout: 0 });
+  database.exec(sql);
+  database.close();
 }
 
 /** The accounts whose files a rebuild would not read again. */
@@ -130,14 +140,52 @@ test("a change that keeps size, inode and modification time is seen", () => {
   expect(rebuild(index, {})).toEqual(rebuild(`${temporary}/full`, { full: true }));
 });
 
-test("a file on another file system is another file", () => {
+test.each(["size", "mtime", "ctime", "inode", "device"])("a file with another %s is read again", (what) => {
   writeFileSync(`${folder}/repos/web`, one);
   afterAWhile();
   rebuild(index, {});
   expect(carriedOver(index)).toEqual(["web"]);
-  const database = openDatabase(index, { readonly: false, timeout: 0 });
-  database.exec("UPDATE account SET device = device + 1");
+  alter(`UPDATE account SET ${what} = ${what} + 1`);
+  expect(carriedOver(index)).toEqual([]);
+});
+
+test("a symlink whose target is gone is a problem, not a file that is unchanged", () => {
+  writeFileSync(`${temporary}/target`, one);
+  symlinkSync(`${temporary}/target`, `${folder}/repos/web`);
+  afterAWhile();
+  rebuild(index, {});
+  expect(carriedOver(index)).toEqual(["web"]);
+  rmSync(`${temporary}/target`);
+  expect(rebuild(index, {})).toMatchObject([{ where: `${folder}/repos/web` }]);
+});
+
+test("a file settles two seconds after its last change, whatever modification time it was given", () => {
+  const path = `${folder}/repos/web`;
+  writeFileSync(path, one);
+  utimesSync(path, 1e9, 1e9);
+  const changed = Math.ceil(statSync(path).ctimeMs);
+  for (const [later, expected] of [
+    [1900, []],
+    [2100, ["web"]],
+  ] as const) {
+    vi.useFakeTimers({ now: changed + later, toFake: ["Date"] });
+    rebuild(index, { full: true });
+    expect(carriedOver(index)).toEqual(expected);
+  }
+});
+
+test("an index with a page that is damaged is not carried over, even if its accounts can be read", () => {
+  writeFileSync(`${folder}/repos/web`, one);
+  afterAWhile();
+  rebuild(index, {});
+  const database = openDatabase(index, { readonly: true, timeout: 0 });
+  const page = database
+    .prepare<{ rootpage: number }>("SELECT rootpage FROM sqlite_schema WHERE name = 'grant'")
+    .get();
   database.close();
+  const file = openSync(index, "r+");
+  writeSync(file, Buffer.alloc(8), 0, 8, (page!.rootpage - 1) * 4096);
+  closeSync(file);
   expect(carriedOver(index)).toEqual([]);
 });
 

@@ -45,12 +45,25 @@ test.each([
   ["ADMIN_SERVE_EXTRA_ARGS", "--he"],
   ["ADMIN_SERVE_EXTRA_ARGS", "-h"],
   ["ADMIN_SERVE_EXTRA_ARGS", "-ph"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-profile=/x"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-p"],
+  ["TZ", "+02:00"],
+  ["TZ", "Mars/Olympus"],
   ["ADMIN_SERVE_EXTRA_ARGS", 'a"b'],
   ["ADMIN_SERVE_EXTRA_ARGS", "a;b"],
 ])("%s=%s is a problem of that setting", (name, value) => {
   const { problems } = read({ [name]: value });
   expect(problems).toHaveLength(1);
   expect(problems[0]).toMatchObject({ where: name, hint: expect.stringMatching(/./) });
+});
+
+test.each([
+  ["TZ", ":Europe/Berlin"],
+  ["TZ", "EST5EDT"],
+  ["BORG_SSHKEYS", " \n"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--debug"],
+])("%s=%j is fine", (name, value) => {
+  expect(read({ [name]: value }).problems).toEqual([]);
 });
 
 test("numeric ids may be high, and those of other accounts", () => {
