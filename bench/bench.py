@@ -212,9 +212,8 @@ class Server:
 
     def wait(self):
         for _ in range(12_000):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            if listens(self.port):
+                return
             if self.process.poll() is not None:
                 sys.exit(f"bench: a server did not start:\n{open(self.log.name).read()}")
             time.sleep(0.005)
@@ -223,6 +222,9 @@ class Server:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        # The sshd that listens was told to end, and may do so a moment later.
+        while listens(self.port):
+            time.sleep(0.005)
 
     def cpu(self):
         """Processor seconds of all processes of its sessions that ended: those that sshd waited for, and tini for the rest."""
@@ -230,6 +232,11 @@ class Server:
         while open(f"/proc/{sshd}/comm").read() != "sshd\n":
             sshd = open(f"/proc/{sshd}/task/{sshd}/children").read().split()[0]
         return sum(cpu_of_children(pid) for pid in (self.process.pid, sshd))
+
+
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def cpu_of_children(pid):
