@@ -6,6 +6,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 COPY tsconfig.json sshd_config.template ./
 COPY scripts scripts
+COPY libexec libexec
 COPY src src
 RUN scripts/build && DESTDIR=/installed scripts/install files
 
