@@ -1,13 +1,16 @@
 #!/usr/bin/python3 -I
 """
-Starts borg as borg's own script does, but faster. scripts/install puts it in place as
-/usr/local/lib/borgserver/borg, with the interpreter that has borg's packages.
+Starts borg as borg's own script does, with what a server of many repositories needs to be otherwise. scripts/install
+puts it in place as /usr/local/lib/borgserver/borg, with the interpreter that has borg's packages.
 
 -I: nothing in a repository, which is a session's home, is a part of the program.
 """
 
+import functools
 import gc
 import os
+import shutil
+from typing import Any
 
 # borg looks its host's name up at every start, also where BORG_HOST_ID is set, and a name that /etc/hosts lacks may
 # ask a name server that never answers: a second for each (resolv.conf(5)) instead of ten.
@@ -16,7 +19,43 @@ os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 # What the imports make is not garbage, and looking for some in it takes a sixth of borg's start.
 gc.disable()
 from borg.archiver import main  # noqa: E402
+from borg.helpers import Error  # noqa: E402
+from borg.repository import Repository  # noqa: E402
 
 gc.freeze()
 gc.enable()
+
+
+def empty(repository: Repository) -> None:
+    """
+    Takes the place of Repository.destroy (borg's repository.py): the directory stays, because only the operator
+    makes and removes directories below /repos, and `borg init` begins anew in it.
+    """
+    if repository.append_only:
+        raise Error("this account is append-only: it cannot delete the repository.")
+    repository.close()
+    # As borg does: without its config it is no repository any more, whatever happens to the rest.
+    os.remove(os.path.join(repository.path, "config"))
+    with os.scandir(repository.path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.remove(entry.path)
+
+
+borg_check = Repository.check
+
+
+# wraps: borg takes the names of what a client may pass from the signature (filter_args in borg's remote.py).
+@functools.wraps(borg_check)
+def check(repository: Repository, repair: bool = False, **options: Any) -> Any:
+    """Takes the place of Repository.check, which ends with a traceback where it refuses to repair."""
+    if repair and repository.append_only:
+        raise Error("this account is append-only: it cannot repair the repository.")
+    return borg_check(repository, repair=repair, **options)
+
+
+Repository.destroy = empty
+Repository.check = check
 raise SystemExit(main())

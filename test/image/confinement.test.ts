@@ -121,11 +121,10 @@ describe("a confined session", () => {
 
   test("lets borg do all it does", () => works(2240));
 
-  test("can empty its repository, and begin anew, but not remove the directory from /repos", async () => {
+  test("deletes its repository and begins anew, in the directory that stays", async () => {
     const repository = "ssh://web@127.0.0.1:2240/repos/web";
     const { code, stderr } = await containers.machine.borg("web", `delete ${repository}`);
-    expect(stderr).toContain("Permission denied: '/repos/web'");
-    expect(code).toBe(2);
+    expect(`${code} ${code === 0 ? "" : stderr}`).toBe("0 ");
     expect(await containers.ok("ls -A /confined/repos/web")).toBe("");
     expect(await containers.machine.borg("web", `init -e none ${repository}`)).toMatchObject({ code: 0 });
   });

@@ -122,8 +122,15 @@ describe("a key of the append-only role", () => {
   });
 
   test("can neither delete the repository nor repair it", async () => {
-    await isRefused("ao", `delete ${at("log")}`, /append-only|not allowed|Server.*denied|Permission/i);
-    await isRefused("ao", `check --repair ${at("log")}`, /append-only|not allowed/i);
+    for (const [command, what] of [
+      ["delete", "delete"],
+      ["check --repair", "repair"],
+    ]) {
+      const { code, stderr } = await machine.borg("ao", `${command} ${at("log")}`);
+      expect(stderr).toContain(`this account is append-only: it cannot ${what} the repository.`);
+      expect(stderr).not.toContain("Traceback");
+      expect(code).toBe(2);
+    }
     expect(await succeeds("ao", `list --short ${at("log")}`)).toBe("a\nb\n");
   });
 });
@@ -148,6 +155,21 @@ describe("a key of the admin role", () => {
   test("cannot leave /repos", async () => {
     await isRefused("boss", `init -e none ${at("boss", "/sshkeys/x")}`, /Repository path not allowed/);
   });
+});
+
+test("a deleted repository leaves its directory, and borg init begins anew, whoever deleted it", async () => {
+  const client = at("client1");
+  for (const deleted of [
+    () => machine.borg("one", `delete ${client}`),
+    () => machine.borg("boss", `delete ${at("boss", "/repos/client1")}`),
+    () => machine.run("delete /repos/client1", { env: { BORG_DELETE_I_KNOW_WHAT_I_AM_DOING: "YES" } }),
+  ]) {
+    const { code, stderr } = await deleted();
+    expect(`${code} ${code === 0 ? "" : stderr}`).toBe("0 ");
+    expect(await machine.ok("ls -A /repos/client1; stat -c '%u %a' /repos/client1")).toBe("1000 2700\n");
+    await succeeds("one", `init -e none ${client}`);
+    await succeeds("one", `create ${client}::anew files`);
+  }
 });
 
 test("everything under /repos belongs to the numeric owner", async () => {
