@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 
 REPOSITORY = os.path.realpath(sys.argv[1])
-PARTS = sys.argv[2:] or ["session", "login", "rebuild", "update", "start", "burst"]
+PARTS = sys.argv[2:] or ["session", "login", "rebuild", "update", "start", "burst", "transfer"]
 LIBRARY = "/usr/local/lib/borgserver"
 BORG = "/usr/bin/borg"
 KEYS = "/sshkeys/repos"
@@ -485,6 +485,68 @@ def part_burst():
     row("200 sessions at once, 1,000 accounts", ours, theirs, ours.median / theirs.median, 0.85)
     ours, theirs = (Times(cpu[server]) for server in servers.values())
     row("the same, the server's processor time per session", ours, theirs, ours.median / theirs.median, 0.85)
+
+
+FEW, SMALL = f"{WORK}/few", f"{WORK}/small"
+
+
+def part_transfer():
+    """Backups and restores of the same data into the same repository, through one server and then the other."""
+    client = accounts_of(1)
+    os.makedirs(FEW)
+    for number in range(4):
+        run("/bin/sh", "-c", f"head -c 268435456 /dev/urandom >{FEW}/{number}")
+    for number in range(20_000):
+        folder = f"{SMALL}/{number // 200}"
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/{number}", "wb") as file:
+            file.write(os.urandom(2000))
+    for what, data, rounds in [("1 GB in 4 files", FEW, 5), ("20,000 files of 2 kB", SMALL, 11)]:
+        walls = {server: {"create": [], "create, nothing new": [], "extract": []} for server in servers}
+        for number in range(1 + rounds):
+            say(f"{what}, round {number} of {rounds}")
+            # The one that goes first alternates: what it leaves in caches is the other's advantage.
+            for server in sorted(servers, reverse=number % 2 == 1):
+                for operation, wall in transfer(servers[server], client, data).items():
+                    if number > 0:
+                        walls[server][operation].append(wall)
+        for operation in walls["ours"]:
+            ours, theirs = (walls[server][operation] for server in ("ours", "peers"))
+            ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+            low, ratio, high = statistics.quantiles(ratios, n=4)
+            row(f"`borg {operation}`, {what} ({rounds} pairs: {low:.2f} – {high:.2f})", Times(ours), Times(theirs), ratio, 1.02)
+
+
+def transfer(server, account, data):
+    """One backup into an empty repository, one of the same data, one restore. Returns the wall time of each."""
+    repository = f"ssh://{account if server is servers['ours'] else 'peer'}@127.0.0.1:{server.port}/repos/{account}"
+    for path in [f"/repos/{account}", f"{WORK}/client", f"{WORK}/restored"]:
+        shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(f"/repos/{account}", 0o700)
+    shutil.chown(f"/repos/{account}", 1000, 1000)
+    os.makedirs(f"{WORK}/restored")
+    environment = {
+        **ENVIRONMENT,
+        "BORG_BASE_DIR": f"{WORK}/client",
+        "BORG_RSH": " ".join([*SSH, "-i", f"{WORK}/key"]),
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+        "BORG_SELFTEST": "disabled",
+    }
+
+    def borg(*words, cwd="/"):
+        start = time.perf_counter()
+        done = subprocess.run([BORG, *words], env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        wall = time.perf_counter() - start
+        if done.returncode != 0:
+            sys.exit(f"bench: borg {words[0]} ended {done.returncode}: {done.stderr}")
+        return wall
+
+    borg("init", "--encryption", "none", repository)
+    return {
+        "create": borg("create", f"{repository}::first", data),
+        "create, nothing new": borg("create", f"{repository}::second", data),
+        "extract": borg("extract", f"{repository}::first", cwd=f"{WORK}/restored"),
+    }
 
 
 # --- the machine
