@@ -144,6 +144,10 @@ describe("a request for borg serve", () => {
     await machine.ok("rm /repos/web/--info");
   });
 
+  test("gains no rights by any program it starts, also where the kernel confines nothing", async () => {
+    expect(await served("borg serve", "grep NoNewPrivs /proc/self/status")).toMatch(/^NoNewPrivs:\s1$/);
+  });
+
   test("is confined fully, or fails, unless the forced command says otherwise", async () => {
     const { code, stderr } = await machine.run(
       "SSH_ORIGINAL_COMMAND='borg serve' USER=web /usr/local/lib/borgserver/session /repos/web borg serve",
