@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => machine?.stop());
 
 const oneLine =
-  /^borgserver: only borg can use this account, as in: borg list ssh:\/\/web@HOST\/repos\/NAME\n$/;
+  /^borgserver: only borg can use this account, as in: borg list ssh:\/\/web@HOST\/repos\/web\n$/;
 
 describe("whatever is no borg serve gets one clear line and a non-zero exit", () => {
   test.each([
@@ -24,6 +24,8 @@ describe("whatever is no borg serve gets one clear line and a non-zero exit", ()
     ["a program", "web@127.0.0.1 whoami"],
     ["a program named like borg's", "web@127.0.0.1 'borg list /repos/web'"],
     ["a shell around a borg serve", `web@127.0.0.1 'sh -c "borg serve"'`],
+    ["a serve of something else", "web@127.0.0.1 'sudo -u backup other serve'"],
+    ["words around one that is borg's", "web@127.0.0.1 'borg list serve'"],
     ["variables alone", "web@127.0.0.1 'A=1 B=2'"],
     [
       "a borg command that opens files of the server",
@@ -164,6 +166,18 @@ describe("a request for borg serve", () => {
     expect(await served("BORG_HOST_ID=evil borg-1.4 serve --error")).toBe(`${forced} --error`);
   });
 
+  test.each(["sudo borg", "nice -n 19 borg", "env X=1 /opt/borg-1.2/bin/borg", "docker exec -i b borg"])(
+    "may stand behind %s, of which nothing runs",
+    async (wrapper) => {
+      expect(await served(`${wrapper} serve --umask=077 --info`)).toBe(`${forced} --info`);
+    },
+  );
+
+  test("by an admin that is refused names a repository to be", async () => {
+    const { stderr } = await machine.ssh("boss", "boss@127.0.0.1 whoami");
+    expect(stderr).toContain("as in: borg list ssh://boss@HOST/repos/NAME\n");
+  });
+
   test("with other restrictions changes nothing", async () => {
     const request = "borg serve --restrict-to-path / --umask 000";
     // A real borg client, whose request is replaced on the way.
@@ -188,6 +202,42 @@ describe("a request for borg serve", () => {
     expect(stderr).toBe(
       "borgserver: this server works with Borg 1.x clients; a Borg 2 client cannot use it.\n",
     );
+  });
+
+  test("that is refused tells a borg client why each time, over a slow link too", async () => {
+    // Holds each piece of what passes for a while; the end of the server's output arrives with the last one.
+    await machine.write(
+      "/client/slow",
+      `import os, socket, sys, threading, time
+server = socket.create_connection(("127.0.0.1", 22))
+def pass_on(read, write, end):
+    while data := read():
+        time.sleep(0.05)
+        write(data)
+    end()
+threading.Thread(target=pass_on, daemon=True, args=(lambda: os.read(0, 300), server.sendall, lambda: server.shutdown(1))).start()
+pass_on(lambda: server.recv(300), lambda data: os.write(1, data), lambda: None)
+`,
+    );
+    const slow = { BORG_RSH: `${machine.client("web").BORG_RSH} -o 'ProxyCommand=python3 /client/slow'` };
+    await machine.ok("mv /repos/web /repos/away");
+    try {
+      for (const [tries, env] of [
+        [25, {}],
+        [5, slow],
+      ] as const)
+        for (let each = 0; each < tries; each++) {
+          const { code, stderr } = await machine.run("borg list ssh://web@127.0.0.1/repos/web", {
+            env: { ...machine.client("web"), ...env },
+          });
+          expect(stderr).toMatch(
+            /^(Remote: Could not chdir .*\n)?(Error: )?borgserver: \/repos\/web does not exist yet; .*\n$/,
+          );
+          expect(code).toBe(2);
+        }
+    } finally {
+      await machine.ok("mv /repos/away /repos/web");
+    }
   });
 
   test("for a repository whose directory is gone says so", async () => {
