@@ -5,28 +5,43 @@ import { hostKeyCopies, libraryFolder, runFolder } from "./paths.ts";
 import { OperatorError } from "./report.ts";
 import { roleNames, roles } from "./role.ts";
 
-/** The installed OpenSSH, e.g. `OpenSSH_10.0p2`, and its version as a number, e.g. 10.0. */
-export function opensshVersion(): { name: string; number: number } {
-  const { stderr } = spawnSync("ssh", ["-V"], { encoding: "utf8" });
-  const name = /OpenSSH_([0-9]+\.[0-9]+)[^ ,]*/.exec(stderr);
-  if (!name)
-    throw new OperatorError("ssh -V does not tell the version of OpenSSH", "Is openssh-server installed?");
-  return { name: name[0], number: Number(name[1]) };
+const sshd = "/usr/sbin/sshd";
+
+/** A version of OpenSSH, e.g. 10 and 0. */
+export interface Version {
+  major: number;
+  minor: number;
 }
+
+/** The installed sshd, e.g. `OpenSSH_10.0p2`, and its version. */
+export function opensshVersion(): { name: string; version: Version } {
+  const { stderr } = spawnSync(sshd, ["-V"], { encoding: "utf8" });
+  const [name, major, minor] = /OpenSSH_([0-9]+)\.([0-9]+)[^ ,]*/.exec(stderr) ?? [];
+  if (!name) throw new OperatorError("sshd -V does not tell its version", "Is openssh-server installed?");
+  return { name, version: { major: Number(major), minor: Number(minor) } };
+}
+
+const isBefore = (version: Version, major: number, minor: number) =>
+  version.major < major || (version.major === major && version.minor < minor);
 
 /** Fills in the words of the template. */
 export function renderSshdConfig(
   template: string,
   hostKeys: readonly HostKey[],
   logLevel: string,
-  version: number,
+  version: Version,
 ): string {
   const words: Record<string, string> = {
     "@HOST_KEYS@": hostKeys.map(({ name }) => `HostKey ${hostKeyCopies}/${name}`).join("\n"),
     "@LOG_LEVEL@": logLevel,
     "@GROUPS@": roleNames.map((role) => roles[role].group).join(" "),
+    // Until OpenSSH 9.5 an interval had to be exceeded, which a whole second after it was never (client_alive_check in
+    // serverloop.c): a client was asked at every second one.
+    "@CLIENT_ALIVE_COUNT@": isBefore(version, 9, 5) ? "15" : "30",
     // Since OpenSSH 9.8, a few failures of one client close the door on its whole address.
-    "@PER_SOURCE@": version >= 9.8 ? "PerSourcePenalties no" : "# (This sshd knows no PerSourcePenalties.)",
+    "@PER_SOURCE@": isBefore(version, 9, 8)
+      ? "# (This sshd knows no PerSourcePenalties.)"
+      : "PerSourcePenalties no",
   };
   return template.replace(/@[A-Z_]+@/g, (word) => words[word] ?? word);
 }
@@ -35,11 +50,11 @@ export function renderSshdConfig(
 export function writeSshdConfig(hostKeys: readonly HostKey[], logLevel: string): void {
   const file = `${runFolder}/sshd_config`;
   const template = readFileSync(`${libraryFolder}/sshd_config.template`, "utf8");
-  writeFileSync(file, renderSshdConfig(template, hostKeys, logLevel, opensshVersion().number), {
+  writeFileSync(file, renderSshdConfig(template, hostKeys, logLevel, opensshVersion().version), {
     mode: 0o600,
   });
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  const { status, stderr } = spawnSync("/usr/sbin/sshd", ["-t", "-f", file], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(sshd, ["-t", "-f", file], { encoding: "utf8" });
   if (status !== 0)
     throw new OperatorError(
       `sshd refuses its configuration: ${stderr

@@ -87,8 +87,11 @@ test("sshd's configuration says all that logins rest on", async () => {
       "permituserrc no",
       "permituserenvironment no",
       "clientaliveinterval 10",
-      "clientalivecountmax 30",
-      "maxstartups 1000:30:1000",
+      "clientalivecountmax 15", // of this OpenSSH, which asks at every other interval
+      "unusedconnectiontimeout 600",
+      "maxstartups 900:30:1000",
+      "persourcemaxstartups 500",
+      "persourcenetblocksize 32:64",
       "logingracetime 120",
       "maxauthtries 20",
       "fingerprinthash SHA256",
