@@ -13,10 +13,14 @@ declare module "bun" {
 }
 
 declare module "bun:ffi" {
+  type Pointer = number & { readonly pointer: unique symbol };
+
   export function dlopen(
     library: string,
-    functions: { alarm: { args: ["u32"]; returns: "u32" } },
-  ): { symbols: { alarm(seconds: number): number } };
+    functions: { setitimer: { args: ["i32", "ptr", "ptr"]; returns: "i32" } },
+  ): { symbols: { setitimer(clock: number, timer: Pointer, old: null): number } };
+  /** The address of an array's content. */
+  export function ptr(array: BigInt64Array): Pointer;
 }
 
 declare module "bun:sqlite" {
