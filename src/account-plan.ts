@@ -125,6 +125,24 @@ export function gidOfAccount({ passwd }: Pick<AccountFiles, "passwd">, name: str
   return gidOf(line);
 }
 
+/** Whether an account is the one and only member of a group. */
+export function isGroupOfOne(
+  { passwd, group }: Omit<AccountFiles, "shadow">,
+  gid: number,
+  name: string,
+): boolean {
+  const primary = linesOf(passwd)
+    .filter((line) => gidOf(line) === gid)
+    .map(nameOf);
+  const further = linesOf(group)
+    .map((line) => line.split(":"))
+    .filter((fields) => Number(fields[2]) === gid)
+    .flatMap((fields) => fields[3]?.split(",") ?? [])
+    .filter((member) => member !== "");
+  const members = new Set([...primary, ...further]);
+  return members.size === 1 && members.has(name);
+}
+
 function passwdLine({ name, role }: NamedRole, uid: number, gid: number): string {
   return `${name}:x:${uid}:${gid}:borgserver:${accountDirectory(role, name)}:/bin/sh`;
 }

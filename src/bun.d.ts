@@ -5,6 +5,7 @@ declare module "bun" {
   interface BunFile {
     /** In bytes; 0 for none, infinite for what has no end, such as a FIFO. */
     size: number;
+    text(): Promise<string>;
   }
   export const stdout: BunFile;
   export const stderr: BunFile;

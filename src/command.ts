@@ -4,6 +4,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { readAccountFiles } from "./account-files.ts";
 import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
+import { linesOf, openConnections, opensByContent, revokedConnections } from "./connections.ts";
+import { health } from "./health.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
 import { readIndex } from "./index-read.ts";
 import { parseKeyFile } from "./key-file.ts";
@@ -14,6 +16,7 @@ import { printable } from "./problem.ts";
 import { checkedContent, countKeys, publish, summary } from "./rebuild.ts";
 import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
 import { blockedLines } from "./repositories.ts";
+import { endAllSessions, endRevokedConnections } from "./session-end.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
 import { prepareStart } from "./start.ts";
 import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
@@ -93,8 +96,18 @@ async function runCommand(words: string[]): Promise<number> {
       finish(await runBorg(words, settingsInForce(process.env), settingsOfStart() !== null)),
     );
   program
-    .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd
-    .action(() => prepareStart(process.env));
+    .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd with these options
+    .argument("[options...]")
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action((options: string[]) => prepareStart(process.env, options));
+  program
+    .command("stop", { hidden: true }) // the entrypoint's, after it ended sshd
+    .action(() => finish(stop()));
+  program
+    .command("health", { hidden: true }) // the health check's
+    .action(() => finish(checkHealth()));
   program
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
@@ -130,7 +143,28 @@ function rebuild(full: boolean): number {
   say(`index: ${summary(content, keys)}`);
   if (!inStep(readAccountFiles(), content.accounts, content.settings.uid))
     note("accounts differ from the index; to bring them in step: update-borgusers");
+  return endRevoked();
+}
+
+/** Ends what keys and accounts that are gone still have open, and says so. */
+function endRevoked(): number {
+  const { ended, left } = endRevokedConnections();
+  for (const line of linesOf(ended)) say(`${line} ended`);
+  for (const line of linesOf(left))
+    note(`${line} could not be ended; a restart of the container ends them all`);
+  return left.length > 0 ? exitCode.failed : exitCode.done;
+}
+
+function stop(): number {
+  const reason = endAllSessions();
+  if (reason) note(reason);
   return exitCode.done;
+}
+
+function checkHealth(): number {
+  const reason = health();
+  if (reason) say(reason);
+  return reason ? exitCode.failed : exitCode.done;
 }
 
 function check(): number {
@@ -147,13 +181,15 @@ function update(): number {
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
   for (const failure of done.failures) note(failure);
-  return done.failures.length > 0 ? exitCode.failed : exitCode.done;
+  const code = endRevoked();
+  return done.failures.length > 0 ? exitCode.failed : code;
 }
 
 function dryRun(): number {
   const content = checkedContent(settingsInForce(process.env), { full: true });
   const plan = planUpdate(content);
-  const lines = printUpdate(plan);
+  const revoked = revokedConnections(openConnections(), opensByContent(content));
+  const lines = [...printUpdate(plan), ...linesOf(revoked).map((line) => `${line} ended`)];
   const failures = blockedLines(plan.repositories);
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { HostKey } from "./host-keys.ts";
 import { hostKeyCopies, libraryFolder, runFolder } from "./paths.ts";
 import { OperatorError } from "./report.ts";
+import { requirePorts } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 
 const sshd = "/usr/sbin/sshd";
@@ -46,15 +47,22 @@ export function renderSshdConfig(
   return template.replace(/@[A-Z_]+@/g, (word) => words[word] ?? word);
 }
 
-/** Writes sshd's configuration and has sshd check it (sshd(8), -t). */
-export function writeSshdConfig(hostKeys: readonly HostKey[], logLevel: string): void {
+/**
+ * Writes sshd's configuration and has sshd check it, together with the options that it will be started with
+ * (sshd(8), -T). Throws where it is refused, or where sshd may not listen on its ports.
+ */
+export function writeSshdConfig(
+  hostKeys: readonly HostKey[],
+  logLevel: string,
+  options: readonly string[],
+): void {
   const file = `${runFolder}/sshd_config`;
   const template = readFileSync(`${libraryFolder}/sshd_config.template`, "utf8");
   writeFileSync(file, renderSshdConfig(template, hostKeys, logLevel, opensshVersion().version), {
     mode: 0o600,
   });
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  const { status, stderr } = spawnSync(sshd, ["-t", "-f", file], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(sshd, ["-T", "-f", file, ...options], { encoding: "utf8" });
   if (status !== 0)
     throw new OperatorError(
       `sshd refuses its configuration: ${stderr
@@ -62,4 +70,5 @@ export function writeSshdConfig(hostKeys: readonly HostKey[], logLevel: string):
         .split(/[\r\n]+/)
         .join("; ")}`,
     );
+  requirePorts([...stdout.matchAll(/^listenaddress .*:([0-9]+)$/gm)].map(([, port]) => Number(port)));
 }

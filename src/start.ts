@@ -2,6 +2,7 @@ import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { reservedIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
+import { makeConnectionFolder } from "./connections.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
@@ -18,9 +19,12 @@ import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
 import { applyUpdate } from "./update.ts";
 
-/** Everything between the start of the container and the start of sshd, and what it tells the operator. */
-export function prepareStart(environment: Environment): void {
-  checkRequirements();
+/**
+ * Everything between the start of the container and the start of sshd, and what it tells the operator.
+ * @param sshdOptions what sshd will be started with beside its configuration
+ */
+export function prepareStart(environment: Environment, sshdOptions: readonly string[]): void {
+  const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
   const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
@@ -30,7 +34,8 @@ export function prepareStart(environment: Environment): void {
     removeStaleLocks(checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
-    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel);
+    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel, sshdOptions);
+    makeConnectionFolder();
     storeSettings(checked.content.settings);
     return { ...checked, keys, failures };
   });
@@ -49,7 +54,7 @@ export function prepareStart(environment: Environment): void {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
-  for (const failure of failures) note(`WARNING: ${failure}`);
+  for (const warning of [...warnings, ...failures]) note(`WARNING: ${warning}`);
 }
 
 /**

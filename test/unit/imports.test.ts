@@ -24,6 +24,7 @@ test("the login path loads what it needs and nothing else", () => {
     "bun",
     "bun:ffi",
     "bun:sqlite",
+    "connection-record.ts",
     "deadline.ts",
     "index-lookup.ts",
     "index-schema.ts",
