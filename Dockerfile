@@ -33,7 +33,7 @@ RUN /usr/local/lib/borgserver/install system
 
 EXPOSE 22
 VOLUME /sshkeys /repos
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
+HEALTHCHECK --interval=30s --timeout=25s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
 # tini reaps orphans and passes signals on.
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/lib/borgserver/entrypoint"]
 CMD ["sshd"]
