@@ -1,6 +1,6 @@
 import { stderr, stdout, write } from "bun";
 import { recordConnection } from "./connection-record.ts";
-import { type Grant, lookUpGrant } from "./index-lookup.ts";
+import { lookUpGrant } from "./index-lookup.ts";
 import { keyLine } from "./key-line.ts";
 import { indexFile } from "./paths.ts";
 import { printable } from "./problem.ts";
@@ -12,13 +12,11 @@ import { forcedCommand } from "./role.ts";
  * @returns the exit code
  */
 export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
-  let grant: Grant | null;
-  let command: string[];
   let line: string;
   try {
-    grant = lookUpGrant(indexFile, account, fingerprint);
+    const grant = lookUpGrant(indexFile, account, fingerprint);
     if (!grant) return 0;
-    command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
+    const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
     line = keyLine(command, grant, grant.type, grant.blob);
   } catch (error) {
     return await denied(
@@ -27,7 +25,7 @@ export async function authorizedKeys(account: string, fingerprint: string): Prom
     );
   }
   try {
-    await recordConnection({ account, fingerprint, command: command.join(" ") });
+    await recordConnection({ account, fingerprint });
   } catch (error) {
     // Who can be let in is, also where /run is full; only the end of the key would not end the connection.
     await say(`login of ${account}: its connection could not be recorded: ${reasonOf(error)}`);

@@ -5,7 +5,6 @@ declare module "bun" {
   interface BunFile {
     /** In bytes; 0 for none, infinite for what has no end, such as a FIFO. */
     size: number;
-    text(): Promise<string>;
   }
   export const stdout: BunFile;
   export const stderr: BunFile;
@@ -14,14 +13,13 @@ declare module "bun" {
 }
 
 declare module "bun:ffi" {
-  type Pointer = number & { readonly pointer: unique symbol };
+  type Value = number | NodeJS.TypedArray | null;
 
-  export function dlopen(
+  /** Functions of a C library, called with numbers, and arrays where they take an address. */
+  export function dlopen<Name extends string>(
     library: string,
-    functions: { setitimer: { args: ["i32", "ptr", "ptr"]; returns: "i32" } },
-  ): { symbols: { setitimer(clock: number, timer: Pointer, old: null): number } };
-  /** The address of an array's content. */
-  export function ptr(array: BigInt64Array): Pointer;
+    functions: Record<Name, { args: ("i32" | "u32" | "u64" | "ptr")[]; returns: "i32" }>,
+  ): { symbols: Record<Name, (...values: Value[]) => number> };
 }
 
 declare module "bun:sqlite" {

@@ -4,7 +4,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { readAccountFiles } from "./account-files.ts";
 import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
-import { linesOf, openConnections, opensByContent, revokedConnections } from "./connections.ts";
+import { linesOf, openConnections, opensByAccounts, revokedConnections } from "./connections.ts";
 import { health } from "./health.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
 import { readIndex } from "./index-read.ts";
@@ -143,12 +143,12 @@ function rebuild(full: boolean): number {
   say(`index: ${summary(content, keys)}`);
   if (!inStep(readAccountFiles(), content.accounts, content.settings.uid))
     note("accounts differ from the index; to bring them in step: update-borgusers");
-  return endRevoked();
+  return endRevoked(content.settings.uid);
 }
 
 /** Ends what keys and accounts that are gone still have open, and says so. */
-function endRevoked(): number {
-  const { ended, left } = endRevokedConnections();
+function endRevoked(owner: number): number {
+  const { ended, left } = endRevokedConnections(owner);
   for (const line of linesOf(ended)) say(`${line} ended`);
   for (const line of linesOf(left))
     note(`${line} could not be ended; a restart of the container ends them all`);
@@ -181,14 +181,17 @@ function update(): number {
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
   for (const failure of done.failures) note(failure);
-  const code = endRevoked();
+  const code = endRevoked(content.settings.uid);
   return done.failures.length > 0 ? exitCode.failed : code;
 }
 
 function dryRun(): number {
   const content = checkedContent(settingsInForce(process.env), { full: true });
   const plan = planUpdate(content);
-  const revoked = revokedConnections(openConnections(), opensByContent(content));
+  const revoked = revokedConnections(
+    openConnections(content.settings.uid),
+    opensByAccounts(content.accounts),
+  );
   const lines = [...printUpdate(plan), ...linesOf(revoked).map((line) => `${line} ended`)];
   const failures = blockedLines(plan.repositories);
   say(`index: ${summary(content, countKeys(content))}`);

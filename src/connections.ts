@@ -2,21 +2,22 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync,
 import { readAccountFiles } from "./account-files.ts";
 import { gidOfAccount } from "./account-plan.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
-import type { IndexContent } from "./index-content.ts";
 import { lookUpGrant } from "./index-lookup.ts";
+import type { FoundAccount } from "./key-folder.ts";
 import { connectionFolder, indexFile } from "./paths.ts";
 import { printable } from "./problem.ts";
-import { type Process, readProcess } from "./process-table.ts";
-import { forcedCommand } from "./role.ts";
+import { type Process, readProcesses, userOf } from "./process-table.ts";
 import { runningSshd } from "./sshd-process.ts";
 
-/** A connection that is open: sshd's process for it, and what let it in. */
+/** A connection that is open: sshd's process for it, and what it was let in with, or would be. */
 export interface Connection extends ConnectionRecord {
   process: Process;
+  /** Until then sshd asks once more before it lets the client in, and gets the answer of the index as it is then. */
+  isLoggedIn: boolean;
 }
 
-/** The forced command that a key opens an account with, or null: it opens nothing. */
-export type Opens = (account: string, fingerprint: string) => string | null;
+/** Whether a key opens an account, in whichever role. */
+export type Opens = (account: string, fingerprint: string) => boolean;
 
 /** Makes the folder of the records. What an earlier start left says nothing any more: numbers of processes begin anew. */
 export function makeConnectionFolder(): void {
@@ -27,25 +28,18 @@ export function makeConnectionFolder(): void {
 }
 
 /** What the published index says. */
-export const opensByIndex: Opens = (account, fingerprint) => {
-  const grant = lookUpGrant(indexFile, account, fingerprint);
-  return grant && forcedCommand(grant.role, account, grant.extraArguments, grant.landlock).join(" ");
-};
+export const opensByIndex: Opens = (account, fingerprint) =>
+  lookUpGrant(indexFile, account, fingerprint) !== null;
 
-/** What an index of this content would say. All key files must have been read for it. */
-export function opensByContent({ accounts, settings }: IndexContent): Opens {
-  const byName = new Map(accounts.map((account) => [account.name, account]));
-  return (name, fingerprint) => {
-    const account = byName.get(name);
-    if (!account?.keys?.some((key) => key.fingerprint === fingerprint)) return null;
-    const { extraArguments, landlock } = settings;
-    return forcedCommand(account.role, name, extraArguments[account.role], landlock).join(" ");
-  };
+/** What an index of these accounts would say. All key files must have been read for it. */
+export function opensByAccounts(accounts: readonly FoundAccount[]): Opens {
+  const byName = new Map(accounts.map(({ name, keys }) => [name, keys]));
+  return (name, fingerprint) => byName.get(name)?.some((key) => key.fingerprint === fingerprint) ?? false;
 }
 
-/** The connections that a key or an account opened which is gone, or has another role since. */
+/** The connections that were opened with a key, or by an account, that is gone. */
 export function revokedConnections(connections: readonly Connection[], opens: Opens): Connection[] {
-  return connections.filter(({ account, fingerprint, command }) => opens(account, fingerprint) !== command);
+  return connections.filter(({ account, fingerprint }) => !opens(account, fingerprint));
 }
 
 /** A line for each account that has some of these connections, e.g. "account web: 2 connections". */
@@ -61,16 +55,21 @@ export function linesOf(connections: readonly Connection[]): string[] {
 /**
  * The connections to this server's sshd. Removes the records of those that are over. A record counts where the
  * process that it names is sshd's own child: others may have called the login program too.
+ * @param owner the numeric owner that all accounts share
  */
-export function openConnections(): Connection[] {
+export function openConnections(owner: number): Connection[] {
   const sshd = runningSshd();
   if (!sshd || !existsSync(connectionFolder)) return [];
+  const processes = readProcesses();
   return readdirSync(connectionFolder).flatMap((name) => {
     const path = `${connectionFolder}/${name}`;
     const record = readRecord(path);
-    const process = readProcess(Number(name));
-    if (record && process?.started === record.started && process.parent === sshd.pid)
-      return [{ ...record, process }];
+    const process = processes.find(({ pid }) => pid === Number(name));
+    if (record && process?.started === record.started && process.parent === sshd.pid) {
+      // After the login sshd's process for the connection has one that runs as the account; before, as sshd's own.
+      const isLoggedIn = processes.some(({ pid, parent }) => parent === process.pid && userOf(pid) === owner);
+      return [{ ...record, process, isLoggedIn }];
+    }
     // A record of another process, or one that is being written.
     if (record || !process) rmSync(path, { force: true });
     return [];
@@ -79,9 +78,8 @@ export function openConnections(): Connection[] {
 
 function readRecord(path: string): ConnectionRecord | null {
   try {
-    const [started, account, fingerprint, command, end] = readFileSync(path, "utf8").split("\n");
-    if (!started || !account || !fingerprint || !command || end !== "") return null;
-    return { started, account, fingerprint, command };
+    const [started, account, fingerprint, end] = readFileSync(path, "utf8").split("\n");
+    return started && account && fingerprint && end === "" ? { started, account, fingerprint } : null;
   } catch {
     return null;
   }

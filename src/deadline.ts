@@ -1,4 +1,4 @@
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 
 /** The kernel's clocks (setitimer(2)): the time of day's, and the processor time of this process in its own code and the kernel's. */
 const clocks = { real: 0, processor: 2 };
@@ -13,6 +13,6 @@ export function setDeadline(limits: { processor: number; real: number }): void {
   for (const clock of ["processor", "real"] as const) {
     // struct itimerval: not again, and after so many seconds and no microseconds.
     const timer = new BigInt64Array([0n, 0n, BigInt(limits[clock]), 0n]);
-    symbols.setitimer(clocks[clock], ptr(timer), null);
+    symbols.setitimer(clocks[clock], timer, null);
   }
 }

@@ -12,7 +12,7 @@ import { runningSshd } from "./sshd-process.ts";
 export function health(): string | null {
   const sshd = runningSshd();
   if (!sshd) return "sshd does not listen";
-  if (sshd.state === "T") return "sshd does not accept connections";
+  if (/^[Tt]$/.test(sshd.state)) return "sshd does not accept connections";
   return socketsProblem(sshd.pid) ?? placesProblem(sshd.pid) ?? answerProblem();
 }
 

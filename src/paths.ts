@@ -11,7 +11,7 @@ export const runFolder = "/run/borgserver";
 /** The number of the process that is this server's sshd (scripts/entrypoint). */
 export const sshdPidFile = `${runFolder}/sshd.pid`;
 /** A file for each connection, written by the login program. Not in runFolder, which is root's alone. */
-export const connectionFolder = "/run/borgserver-connections";
+export const connectionFolder = "/run/borgkeys";
 /** The settings of the start; there while, and since, the server runs in this container. */
 export const settingsFile = `${runFolder}/settings.json`;
 /** HOME of borg commands that operators run: borg keeps its cache and its record of known repositories here. */

@@ -61,7 +61,7 @@ export function descendantsOf(pid: number, processes: readonly Process[]): Proce
  * None of ours runs as root.
  */
 export function borgsOfThisServer(): Process[] {
-  return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid) && !isOfRoot(pid));
+  return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid) && userOf(pid) !== 0);
 }
 
 /** proc_pid_mountinfo(5): the first field is a mount's number, which no mount of another namespace has. */
@@ -74,10 +74,12 @@ function hasOurMounts(pid: number | "self"): boolean {
   }
 }
 
-function isOfRoot(pid: number): boolean {
+/** The numeric user that a process runs as (proc_pid_status(5), the effective one), or null where it is gone. */
+export function userOf(pid: number): number | null {
   try {
-    return /^Uid:\t[0-9]+\t0\t/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+    const user = /^Uid:\t[0-9]+\t([0-9]+)\t/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return user === undefined ? null : Number(user);
   } catch {
-    return true;
+    return null;
   }
 }

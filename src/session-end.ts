@@ -4,6 +4,8 @@ import { runningSshd } from "./sshd-process.ts";
 
 /** How long an answer to a login may take, in milliseconds: the login program has 20 seconds (main.ts). */
 const longestAnswer = 21_000;
+/** How long sshd may need to let a client in after such an answer, in milliseconds. */
+const longestLetIn = 1000;
 /** How long sessions have to end after they were asked, in seconds. A container's runtime kills what is left after ten (docker stop). */
 const patience = 7;
 /** How often it is looked whether they have, in milliseconds. */
@@ -57,11 +59,19 @@ export function endAllSessions(): string | null {
 
 /**
  * Ends the connections that the published index gives nobody any more.
+ * @param owner the numeric owner that all accounts share
  * @returns those that were ended, and those that could not be
  */
-export function endRevokedConnections(): { ended: Connection[]; left: Connection[] } {
+export function endRevokedConnections(owner: number): { ended: Connection[]; left: Connection[] } {
   waitForAnswers();
-  const revoked = revokedConnections(openConnections(), opensByIndex);
+  const look = () => revokedConnections(openConnections(owner), opensByIndex);
+  const end = performance.now() + longestLetIn;
+  let revoked = look();
+  while (revoked.some(({ isLoggedIn }) => !isLoggedIn) && performance.now() < end) {
+    pause(lookPause);
+    revoked = look();
+  }
+  revoked = revoked.filter(({ isLoggedIn }) => isLoggedIn);
   const left = endConnections(revoked);
   return { ended: revoked.filter((connection) => !left.includes(connection)), left };
 }

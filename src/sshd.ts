@@ -14,11 +14,12 @@ export interface Version {
   minor: number;
 }
 
-/** The installed sshd, e.g. `OpenSSH_10.0p2`, and its version. */
-export function opensshVersion(): { name: string; version: Version } {
-  const { stderr } = spawnSync(sshd, ["-V"], { encoding: "utf8" });
+/** The installed OpenSSH, e.g. `OpenSSH_10.0p2`, and its version. The client's: Debian installs sshd with the same alone, and `sshd -V` leaves out a part. */
+export function readOpensshVersion(): { name: string; version: Version } {
+  const { stderr } = spawnSync("ssh", ["-V"], { encoding: "utf8" });
   const [name, major, minor] = /OpenSSH_([0-9]+)\.([0-9]+)[^ ,]*/.exec(stderr) ?? [];
-  if (!name) throw new OperatorError("sshd -V does not tell its version", "Is openssh-server installed?");
+  if (!name)
+    throw new OperatorError("ssh -V does not tell the version of OpenSSH", "Is openssh-server installed?");
   return { name, version: { major: Number(major), minor: Number(minor) } };
 }
 
@@ -36,8 +37,8 @@ export function renderSshdConfig(
     "@HOST_KEYS@": hostKeys.map(({ name }) => `HostKey ${hostKeyCopies}/${name}`).join("\n"),
     "@LOG_LEVEL@": logLevel,
     "@GROUPS@": roleNames.map((role) => roles[role].group).join(" "),
-    // Until OpenSSH 9.5 an interval had to be exceeded, which a whole second after it was never (client_alive_check in
-    // serverloop.c): a client was asked at every second one.
+    // Before OpenSSH 9.5 sshd asks a client when more than an interval has passed, but wakes when just one has, in whole
+    // seconds (wait_until_can_do_something in serverloop.c): so it asks at every second interval.
     "@CLIENT_ALIVE_COUNT@": isBefore(version, 9, 5) ? "15" : "30",
     // Since OpenSSH 9.8, a few failures of one client close the door on its whole address.
     "@PER_SOURCE@": isBefore(version, 9, 8)
@@ -54,11 +55,12 @@ export function renderSshdConfig(
 export function writeSshdConfig(
   hostKeys: readonly HostKey[],
   logLevel: string,
+  version: Version,
   options: readonly string[],
 ): void {
   const file = `${runFolder}/sshd_config`;
   const template = readFileSync(`${libraryFolder}/sshd_config.template`, "utf8");
-  writeFileSync(file, renderSshdConfig(template, hostKeys, logLevel, opensshVersion().version), {
+  writeFileSync(file, renderSshdConfig(template, hostKeys, logLevel, version), {
     mode: 0o600,
   });
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });

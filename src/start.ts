@@ -15,7 +15,7 @@ import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { storeSettings } from "./settings-in-force.ts";
-import { opensshVersion, writeSshdConfig } from "./sshd.ts";
+import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
 import { applyUpdate } from "./update.ts";
 
@@ -27,6 +27,7 @@ export function prepareStart(environment: Environment, sshdOptions: readonly str
   const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
+  const openssh = readOpensshVersion();
   const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
@@ -34,14 +35,14 @@ export function prepareStart(environment: Environment, sshdOptions: readonly str
     removeStaleLocks(checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
-    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel, sshdOptions);
+    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel, openssh.version, sshdOptions);
     makeConnectionFolder();
     storeSettings(checked.content.settings);
     return { ...checked, keys, failures };
   });
 
   const { settings, accounts } = content;
-  note(`${borg}, ${opensshVersion().name}`);
+  note(`${borg}, ${openssh.name}`);
   note(`serving ${summary(content, keys)}; repositories belong to ${settings.uid}:${settings.gid}`);
   if (accounts.length === 0)
     note(
