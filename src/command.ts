@@ -5,7 +5,6 @@ import { readAccountFiles } from "./account-files.ts";
 import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
 import { linesOf, openConnections, opensByAccounts, revokedConnections } from "./connections.ts";
-import { health } from "./health.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
 import { readIndex } from "./index-read.ts";
 import { parseKeyFile } from "./key-file.ts";
@@ -18,7 +17,6 @@ import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from
 import { blockedLines } from "./repositories.ts";
 import { endAllSessions, endRevokedConnections } from "./session-end.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
-import { prepareStart } from "./start.ts";
 import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
 
 /** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
@@ -101,13 +99,16 @@ async function runCommand(words: string[]): Promise<number> {
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
-    .action((options: string[]) => prepareStart(process.env, options));
+    .action(async (options: string[]) => {
+      const { prepareStart } = await import("./start.ts"); // what a start needs, no other command has to load
+      prepareStart(process.env, options);
+    });
   program
     .command("stop", { hidden: true }) // the entrypoint's, after it ended sshd
     .action(() => finish(stop()));
   program
     .command("health", { hidden: true }) // the health check's
-    .action(() => finish(checkHealth()));
+    .action(async () => finish(await checkHealth()));
   program
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
@@ -161,7 +162,8 @@ function stop(): number {
   return exitCode.done;
 }
 
-function checkHealth(): number {
+async function checkHealth(): Promise<number> {
+  const { health } = await import("./health.ts");
   const reason = health();
   if (reason) say(reason);
   return reason ? exitCode.failed : exitCode.done;
