@@ -44,6 +44,7 @@ print("there", flush=True); sys.stdin.read()'`,
   );
 
 test("is good, writes nothing into the log, and opens no connection", async () => {
+  await machine.logged(/Server listening on ::/); // the last line of a start
   const { log } = machine;
   for (let time = 0; time < 3; time++) expect(await health()).toEqual(well);
   await machine.ok("sleep 0.5");
