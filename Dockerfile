@@ -33,6 +33,7 @@ RUN /usr/local/lib/borgserver/install system
 
 EXPOSE 22
 VOLUME /sshkeys /repos
+# It asks the login program, which has 20 seconds on a slow machine.
 HEALTHCHECK --interval=30s --timeout=25s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
 # tini reaps orphans and passes signals on.
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/lib/borgserver/entrypoint"]
