@@ -37,7 +37,7 @@ const problems: [string, RegExp][] = [
   ],
   [
     `(echo; printf 'command="id" '; cat /client/web.pub) >/sshkeys/repos/options`,
-    /^\/sshkeys\/repos\/options:2: .*option before the key that is not accepted/,
+    /^\/sshkeys\/repos\/options:2: .*option before the key that is not accepted: command\./,
   ],
   [`tr -d '\\n' </client/web.pub | head -c 60 >/sshkeys/repos/cut`, /^\/sshkeys\/repos\/cut:1: /],
   [
