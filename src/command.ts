@@ -59,7 +59,7 @@ async function runCommand(words: string[]): Promise<number> {
     .action((options: { full?: boolean }) => finish(rebuild(options.full === true)));
   index
     .command("check")
-    .description("the same validation; nothing is written")
+    .description("the same validation, and what is skipped; nothing is written")
     .action(() => finish(check()));
   index
     .command("list")
@@ -124,7 +124,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; t
 
 function rebuild(full: boolean): number {
   const { content, keys } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full });
+    const { content } = checkedContent(settingsInForce(process.env), { full });
     return { content, keys: publish(content) };
   });
   say(`index: ${summary(content, keys)}`);
@@ -134,14 +134,15 @@ function rebuild(full: boolean): number {
 }
 
 function check(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+  const { content, skipped } = checkedContent(settingsInForce(process.env), { full: true });
   say(`no problems: ${summary(content, countKeys(content))}`);
+  for (const path of skipped) say(printable(`skipped: ${path}`));
   return exitCode.done;
 }
 
 function update(): number {
   const { content, keys, ...done } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full: false });
+    const { content } = checkedContent(settingsInForce(process.env), { full: false });
     return { content, keys: publish(content), ...applyUpdate(content) };
   });
   say(`index: ${summary(content, keys)}`);
@@ -151,7 +152,7 @@ function update(): number {
 }
 
 function dryRun(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+  const { content } = checkedContent(settingsInForce(process.env), { full: true });
   const plan = planUpdate(content);
   const lines = printUpdate(plan);
   const failures = blockedLines(plan.repositories);

@@ -1,4 +1,4 @@
-import { type Stats, statfsSync, statSync } from "node:fs";
+import { type PathLike, type Stats, statfsSync, statSync } from "node:fs";
 
 /** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
 export interface FileState {
@@ -30,7 +30,7 @@ export class FileStates {
    * recently that its next change could have the same time stamp, that is from the future, or whose file system
    * does not tell: such a file is always read.
    */
-  stateOf(path: string, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
+  stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
     return settled && this.#tells(path, dev)
       ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev }
@@ -52,7 +52,7 @@ export class FileStates {
     }
   }
 
-  #tells(path: string, device: number): boolean {
+  #tells(path: PathLike, device: number): boolean {
     let tells = this.#isLocal.get(device);
     if (tells === undefined) {
       tells = localFileSystems.has(statfsSync(path).type);

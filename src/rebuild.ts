@@ -10,12 +10,15 @@ import { type Role, roles } from "./role.ts";
 import type { Settings } from "./settings.ts";
 
 /**
- * The validated index content of /sshkeys and these settings. Throws the problems, all of them.
+ * The validated index content of /sshkeys and these settings, and what was skipped on the way. Throws the problems, all of them.
  * @param full read every file, also those that look unchanged since the published index
  */
-export function checkedContent(settings: Settings, { full }: { full: boolean }): IndexContent {
+export function checkedContent(
+  settings: Settings,
+  { full }: { full: boolean },
+): { content: IndexContent; skipped: string[] } {
   const published = full ? undefined : publishedFiles(indexFile);
-  const { content, missing, problems } = gatherContent(
+  const { content, missing, skipped, problems } = gatherContent(
     keyFolder,
     settings,
     systemNames(readAccountFiles()),
@@ -23,7 +26,7 @@ export function checkedContent(settings: Settings, { full }: { full: boolean }):
   );
   problems.push(...lostFolders(missing));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);
-  return content;
+  return { content, skipped };
 }
 
 /**

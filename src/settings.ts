@@ -110,6 +110,8 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+export const borgName = "borg";
+
 /** The account `borg`, an admin, whose keys stand in BORG_SSHKEYS; null where that is not set. */
 export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
   account: Account | null;
@@ -120,7 +122,7 @@ export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
   // A comma between keys, not one inside the quotes of an option.
   const lines = borgKeys.replace(/"[^"\n]*"|,/g, (found) => (found === "," ? "\n" : found));
   const { keys, problems } = parseKeyFile(source, Buffer.from(lines));
-  return { account: { name: "borg", role: "admin", source, state: null, keys }, problems };
+  return { account: { name: borgName, role: "admin", source, state: null, keys }, problems };
 }
 
 /**
