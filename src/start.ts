@@ -16,6 +16,7 @@ import { type Environment, readSettings } from "./settings.ts";
 import { storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
+import { isInZoneDatabase } from "./time-zone.ts";
 import { applyUpdate } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
@@ -63,7 +64,7 @@ function checkEverything(environment: Environment): {
   unconfined: string;
 } {
   const files = readAccountFiles();
-  const { settings, problems } = readSettings(environment, reservedIds(files));
+  const { settings, problems } = readSettings(environment, reservedIds(files), isInZoneDatabase);
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 

@@ -15,6 +15,7 @@ const file = `${folder}/index.sqlite`;
 const { settings } = readSettings(
   { REPO_SERVE_EXTRA_ARGS: "--storage-quota 20G" },
   { uids: new Map(), gids: new Map() },
+  () => true,
 );
 const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   type: "ssh-ed25519",

@@ -6,7 +6,7 @@ import { formatProblem } from "../../src/problem.ts";
 import { readSettings } from "../../src/settings.ts";
 import { clientKey } from "../corpus/clients.ts";
 
-const { settings } = readSettings({}, { uids: new Map(), gids: new Map() });
+const { settings } = readSettings({}, { uids: new Map(), gids: new Map() }, () => true);
 const key = `${clientKey("client").line}\n`;
 
 let folder: string;

@@ -20,7 +20,7 @@ import { publishedFiles, readIndex } from "../../src/index-read.ts";
 import { readSettings } from "../../src/settings.ts";
 import { openDatabase } from "../../src/sqlite.ts";
 
-const { settings } = readSettings({}, { uids: new Map(), gids: new Map() });
+const { settings } = readSettings({}, { uids: new Map(), gids: new Map() }, () => true);
 const roleFolders = ["repos", "repos-appendonly", "admins"];
 
 /** Keys whose lines have the same length, so that a file's size does not tell them apart. */
