@@ -99,6 +99,17 @@ export function roleGids(group: string): Record<Role, number> {
   return Object.fromEntries(roleNames.map((role) => [role, gidOfRole(role)])) as Record<Role, number>;
 }
 
+/** The roles that the system has accounts of, beside that of BORG_SSHKEYS. */
+export function rolesOnSystem(files: Omit<AccountFiles, "shadow">): Set<Role> {
+  const gids = roleGids(files.group);
+  const found = new Set(
+    linesOf(files.passwd)
+      .filter((line) => nameOf(line) !== borg.name)
+      .map(gidOf),
+  );
+  return new Set(roleNames.filter((role) => found.has(gids[role])));
+}
+
 /** The names that no key file may have: accounts that are not ours, and `borg`, which BORG_SSHKEYS fills. */
 export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
   const gids = Object.values(roleGids(files.group));

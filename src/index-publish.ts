@@ -5,6 +5,7 @@ import { schema } from "./index-schema.ts";
 import type { FoundAccount } from "./key-folder.ts";
 import { counted, OperatorError } from "./report.ts";
 import { roleNames } from "./role.ts";
+import { countServed, servedFileOf, writeServed } from "./served.ts";
 import type { Settings } from "./settings.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
 
@@ -31,6 +32,8 @@ export function publishIndex(file: string, content: IndexContent, group: number)
     sync(unfinished);
     // What another program left beside the old index would be taken for a part of the new one.
     for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
+    // Before the index: what it is about to serve is known however far this comes.
+    writeServed(servedFileOf(file), countServed(content.accounts));
     renameSync(unfinished, file);
   } catch (error) {
     rmSync(unfinished, { force: true });

@@ -1,12 +1,13 @@
 import { readAccountFiles } from "./account-files.ts";
-import { gidOfAccount, systemNames } from "./account-plan.ts";
+import { gidOfAccount, rolesOnSystem, systemNames } from "./account-plan.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
-import { publishedFiles, rolesServed } from "./index-read.ts";
+import { publishedFiles, rolesInIndex } from "./index-read.ts";
 import { indexFile, keyFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
 import { type Role, roles } from "./role.ts";
+import { rolesServed } from "./served.ts";
 import type { Settings } from "./settings.ts";
 
 /**
@@ -34,7 +35,8 @@ export function checkedContent(
  * account along. An empty folder may.
  */
 export function lostFolders(missing: readonly Role[]): Problem[] {
-  const served = rolesServed(indexFile);
+  if (missing.length === 0) return [];
+  const served = rolesServed(indexFile, rolesInIndex(indexFile), rolesOnSystem(readAccountFiles()));
   return missing
     .filter((role) => served.has(role))
     .map((role) => ({

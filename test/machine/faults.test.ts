@@ -4,6 +4,7 @@ import { Machine } from "./machine.ts";
 // A command is killed, or the kernel fails it, at each system call with which it changes a file of the server.
 // strace(1) tells the calls of a run that nothing disturbs; then each of them in turn is the one that goes wrong.
 
+const served = "/var/lib/borgserver/served.json";
 const index = "/var/lib/borgserver/index.sqlite";
 let machine: Machine;
 
@@ -232,7 +233,7 @@ describe("update-borgusers", { timeout }, () => {
   });
 
   test("publishes the index, then replaces the account files, all in the one thread that is watched here", async () => {
-    expect(replaced(calls)).toEqual([index, "/etc/shadow", "/etc/passwd"]);
+    expect(replaced(calls)).toEqual([served, index, "/etc/shadow", "/etc/passwd"]);
     expect(others).toEqual([]);
   });
 
@@ -241,7 +242,8 @@ describe("update-borgusers", { timeout }, () => {
       .filter(({ name }) => /^(fsync|rename)/.test(name))
       .map(({ name, path }) => `${name.replace(/^rename.*/, "rename")} ${path}`);
     expect(steps).toEqual([
-      ...[`fsync ${index}.new`, `rename ${index}.new`, "fsync /var/lib/borgserver"],
+      ...[`fsync ${index}.new`, `fsync ${served}.new`, `rename ${served}.new`],
+      ...[`rename ${index}.new`, "fsync /var/lib/borgserver"],
       ...["fsync /etc/shadow.borgserver", "rename /etc/shadow.borgserver"],
       ...["fsync /etc/passwd.borgserver", "rename /etc/passwd.borgserver"],
     ]);
