@@ -92,8 +92,7 @@ export function roleGids(group: string): Record<Role, number> {
   const gids = new Map(linesOf(group).map((line) => [nameOf(line), Number(line.split(":")[2])]));
   const gidOfRole = (role: Role) => {
     const gid = gids.get(roles[role].group);
-    if (gid === undefined)
-      throw new Error(`the group ${roles[role].group} does not exist: run scripts/install`);
+    if (gid === undefined) throw new Error(`the group ${roles[role].group} does not exist. ${incomplete}`);
     return gid;
   };
   return Object.fromEntries(roleNames.map((role) => [role, gidOfRole(role)])) as Record<Role, number>;
@@ -117,22 +116,29 @@ export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
   return new Set([borg.name, ...foreign.map(nameOf)]);
 }
 
-/** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
-export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): {
+/** What to do where /etc lacks what scripts/install puts there: an empty volume, or one of another image. */
+export const incomplete =
+  "If /etc is a volume, remove it and give the container a new one, without a name, which gets the image's own; without a container, run scripts/install.";
+
+/** Numeric ids, with their owner's name, of the accounts and groups that the server itself relies on. */
+export function reservedIds({ passwd, group }: Omit<AccountFiles, "shadow">): {
   uids: Map<number, string>;
   gids: Map<number, string>;
 } {
   const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys"].includes(nameOf(line)));
   return {
     uids: new Map(relied.map((line) => [Number(line.split(":")[2]), nameOf(line)])),
-    gids: new Map(relied.map((line) => [gidOf(line), nameOf(line)])),
+    gids: new Map([
+      ...relied.map((line) => [gidOf(line), nameOf(line)] as const),
+      ...Object.entries(roleGids(group)).map(([role, gid]) => [gid, roles[role as Role].group] as const),
+    ]),
   };
 }
 
 /** The numeric primary group of an account. Throws where there is no such account. */
 export function gidOfAccount({ passwd }: Pick<AccountFiles, "passwd">, name: string): number {
   const line = linesOf(passwd).find((line) => nameOf(line) === name);
-  if (!line) throw new Error(`the account ${name} does not exist: run scripts/install`);
+  if (!line) throw new Error(`the account ${name} does not exist. ${incomplete}`);
   return gidOf(line);
 }
 

@@ -17,6 +17,17 @@ declare module "bun:ffi" {
     library: string,
     functions: { alarm: { args: ["u32"]; returns: "u32" } },
   ): { symbols: { alarm(seconds: number): number } };
+  type OfId = { args: readonly ["u32"]; returns: "i32" };
+  export function dlopen(
+    library: string,
+    functions: { setegid: OfId; seteuid: OfId },
+  ): { symbols: Record<"setegid" | "seteuid", (id: number) => number> };
+}
+
+declare namespace NodeJS {
+  interface Process {
+    getBuiltinModule(name: "bun:ffi"): typeof import("bun:ffi");
+  }
 }
 
 declare module "bun:sqlite" {

@@ -5,6 +5,7 @@ import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
 import { type Problem, shownName } from "./problem.ts";
 import { counted } from "./report.ts";
 import { type Role, roleNames, roles } from "./role.ts";
+import { foreignOwner } from "./user-namespace.ts";
 
 /** What one key file says: this account has this role, and these keys open it. */
 export interface Account {
@@ -99,8 +100,10 @@ function entries(folder: string, problems: Problem[]): string[] | null {
     if (code === "ENOENT") return null;
     problems.push({
       where: folder,
-      text: `The folder cannot be read (${code}).`,
-      hint: "Make it a folder that root can read.",
+      ...((isClosed(code) && foreignOwner(folder)) || {
+        text: `The folder cannot be read (${code}).`,
+        hint: "Make it a folder that root can read.",
+      }),
     });
     return [];
   }
@@ -114,6 +117,8 @@ function pathOf(folder: string, name: string): string | Buffer {
 }
 
 const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
+
+const isClosed = (code: string | undefined) => code === "EACCES" || code === "EPERM";
 
 function isFile(path: string | Buffer): boolean {
   try {
@@ -143,10 +148,12 @@ function readKeyFile(
     return { content: readUpTo(file, largestFile + 1), state: states.stateOf(path, found) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return {
-      text: `The file cannot be read (${code}).`,
-      hint: "Make it a file that root can read, or remove it.",
-    };
+    return (
+      (isClosed(code) && foreignOwner(path)) || {
+        text: `The file cannot be read (${code}).`,
+        hint: "Make it a file that root can read, or remove it.",
+      }
+    );
   } finally {
     if (file !== undefined) closeSync(file);
   }

@@ -1,12 +1,16 @@
 import { accessSync, constants, readFileSync } from "node:fs";
+import { readAccountFiles } from "./account-files.ts";
+import { reservedIds } from "./account-plan.ts";
 import { isRoot } from "./owner.ts";
 import { borgHome } from "./paths.ts";
 import { OperatorError } from "./report.ts";
+import { formatIds, hasId, idMap } from "./user-namespace.ts";
 
 /** What a start needs of its container. Throws what is missing, and how to give it. */
 export function checkRequirements(): void {
   requireRights();
   requireWritable();
+  requireIds();
 }
 
 /** Capabilities that no start can do without, by their bit (capabilities(7), linux/capability.h). */
@@ -27,6 +31,21 @@ function requireRights(): void {
       `the server lacks capabilities: ${lacking.map(([name]) => name).join(", ")}`,
       `Start the container with ${lacking.map(([name]) => `--cap-add ${name}`).join(" ")}.`,
     );
+}
+
+/** A container may have a user namespace with some ids alone. */
+function requireIds(): void {
+  const { uids, gids } = reservedIds(readAccountFiles());
+  for (const [kind, ids] of [
+    ["uid", uids],
+    ["gid", gids],
+  ] as const)
+    for (const [id, name] of ids)
+      if (!hasId(idMap(kind), id))
+        throw new OperatorError(
+          `this container has no id ${id}, which is ${name}'s (its user namespace has ${formatIds(idMap(kind))})`,
+          "Give it at least 65536 ids, as container engines do by default (subuid(5), subgid(5)).",
+        );
 }
 
 /** A container may have a read-only root, but accounts stand in /etc. */
