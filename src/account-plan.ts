@@ -120,18 +120,28 @@ export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
 export const incomplete =
   "If /etc is a volume, remove it and give the container a new one, without a name, which gets the image's own; without a container, run scripts/install.";
 
-/** Numeric ids, with their owner's name, of the accounts and groups that the server itself relies on. */
-export function reservedIds({ passwd, group }: Omit<AccountFiles, "shadow">): {
-  uids: Map<number, string>;
-  gids: Map<number, string>;
-} {
+/** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
+export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): Ids {
   const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys"].includes(nameOf(line)));
   return {
     uids: new Map(relied.map((line) => [Number(line.split(":")[2]), nameOf(line)])),
-    gids: new Map([
-      ...relied.map((line) => [gidOf(line), nameOf(line)] as const),
-      ...Object.entries(roleGids(group)).map(([role, gid]) => [gid, roles[role as Role].group] as const),
-    ]),
+    gids: new Map(relied.map((line) => [gidOf(line), nameOf(line)])),
+  };
+}
+
+/** Numeric ids, each with the name it has. */
+export interface Ids {
+  uids: Map<number, string>;
+  gids: Map<number, string>;
+}
+
+/** Those, and the role groups: all ids that are the server's own. */
+export function ownIds(files: Omit<AccountFiles, "shadow">): Ids {
+  const { uids, gids } = reservedIds(files);
+  const ofRoles = Object.entries(roleGids(files.group));
+  return {
+    uids,
+    gids: new Map([...gids, ...ofRoles.map(([role, gid]) => [gid, roles[role as Role].group] as const)]),
   };
 }
 

@@ -1,6 +1,6 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { reservedIds } from "./account-plan.ts";
+import { ownIds } from "./account-plan.ts";
 import { isRoot } from "./owner.ts";
 import { borgHome } from "./paths.ts";
 import { OperatorError } from "./report.ts";
@@ -35,7 +35,7 @@ function requireRights(): void {
 
 /** A container may have a user namespace with some ids alone. */
 function requireIds(): void {
-  const { uids, gids } = reservedIds(readAccountFiles());
+  const { uids, gids } = ownIds(readAccountFiles());
   for (const [kind, ids] of [
     ["uid", uids],
     ["gid", gids],

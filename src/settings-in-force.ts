@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { reservedIds } from "./account-plan.ts";
+import { ownIds } from "./account-plan.ts";
 import { settingsFile } from "./paths.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
 import { type Environment, environmentOf, readSettings, type Settings } from "./settings.ts";
@@ -45,7 +45,7 @@ export function storeSettings(settings: Settings): void {
 }
 
 const read = (environment: Environment) =>
-  readSettings(environment, reservedIds(readAccountFiles()), isInZoneDatabase);
+  readSettings(environment, ownIds(readAccountFiles()), isInZoneDatabase);
 
 /** Null for no file; empty for one that cannot be read, as for one that is. */
 function readKept(): string | null {

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { reservedIds, systemNames } from "./account-plan.ts";
+import { ownIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
@@ -66,7 +66,7 @@ function checkEverything(environment: Environment): {
   unconfined: string;
 } {
   const files = readAccountFiles();
-  const { settings, problems } = readSettings(environment, reservedIds(files), isInZoneDatabase);
+  const { settings, problems } = readSettings(environment, ownIds(files), isInZoneDatabase);
   problems.push(...missingOwner(settings));
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
