@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type PathLike, type Stats, statfsSync, statSync } from "node:fs";
 
 /** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
@@ -7,6 +8,8 @@ export interface FileState {
   ctime: number;
   inode: number;
   device: number;
+  /** SHA-256 of the content, in base64. */
+  hash: string;
 }
 
 /**
@@ -20,6 +23,8 @@ const localFileSystems = new Set([
 /** The coarsest time stamps of those, with room to spare. */
 const timeStep = 2000; // milliseconds
 
+export const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("base64");
+
 /** Judges by what stat(2) says whether a file has changed between two rebuilds. */
 export class FileStates {
   readonly #now = Date.now();
@@ -29,11 +34,12 @@ export class FileStates {
    * The state by which the next rebuild sees whether the file has changed. None for a file that changed so
    * recently that its next change could have the same time stamp, that is from the future, or whose file system
    * does not tell: such a file is always read.
+   * @param content what was read after the file was looked at
    */
-  stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
+  stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats, content: Buffer): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
     return settled && this.#tells(path, dev)
-      ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev }
+      ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev, hash: hashOf(content) }
       : null;
   }
 

@@ -1,5 +1,5 @@
 import { nameProblem } from "./account-name.ts";
-import { type FoundAccount, type PublishedFiles, readKeyFolder } from "./key-folder.ts";
+import { type FoundAccount, type PublishedFiles, readKeyFolder, type Trust } from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
 import { whileShowing } from "./report.ts";
 import type { Role } from "./role.ts";
@@ -21,9 +21,10 @@ export function gatherContent(
   settings: Settings,
   systemNames: ReadonlySet<string>,
   published: PublishedFiles = new Map(),
+  trust: Trust = "stat",
 ): { content: IndexContent; missing: Role[]; skipped: string[]; problems: Problem[] } {
   process.env.TZ = settings.timeZone; // key-options.ts reads local times
-  const read = readKeyFolder(folder, published);
+  const read = readKeyFolder(folder, published, trust);
   const borg = borgAccount(settings).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;
   const problems = [

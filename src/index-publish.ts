@@ -75,14 +75,14 @@ function carryOver(accounts: readonly string[], database: Database): void {
 
 function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const name of roleNames)
     role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
     if (keys === null) continue;
-    const { size = null, mtime = null, ctime = null, inode = null, device = null } = state ?? {};
-    account.run(name, role, source, size, mtime, ctime, inode, device);
+    const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
+    account.run(name, role, source, size, mtime, ctime, inode, device, hash);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }

@@ -32,7 +32,7 @@ export function publishedFiles(file: string): PublishedFiles {
       if (pragma(index, "integrity_check") !== "ok") return new Map();
       const rows = index
         .prepare<FileState & { source: string }>(
-          "SELECT source, size, mtime, ctime, inode, device FROM account WHERE size IS NOT NULL",
+          "SELECT source, size, mtime, ctime, inode, device, hash FROM account WHERE size IS NOT NULL",
         )
         .all();
       return new Map(rows.map((row) => [row.source, row]));

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { isLeftover, nameProblem } from "./account-name.ts";
-import { type FileState, FileStates } from "./file-state.ts";
+import { type FileState, FileStates, hashOf } from "./file-state.ts";
 import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
 import { type Problem, shownName } from "./problem.ts";
 import { counted } from "./report.ts";
@@ -21,6 +21,12 @@ export interface Account {
 /** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
 export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
 
+/**
+ * Whether a file is taken for unchanged by what stat(2) says alone, or only if its content is the same as well: a
+ * change through a mapping (mmap(2)) that is not written back yet leaves all time stamps as they were.
+ */
+export type Trust = "stat" | "content";
+
 /** The key files of the published index, by path. */
 export type PublishedFiles = ReadonlyMap<string, FileState>;
 
@@ -30,13 +36,15 @@ const otherEntries = ["host"];
 /**
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
  * neither, so that a server with BORG_SSHKEYS alone needs none.
- * @param published files that need not be read again if they are unchanged
+ * @param published files that need not be parsed again if they are unchanged
+ * @param trust how that is judged
  * @returns also the roles whose folders do not exist, and the paths that were passed over (account-name.ts, and
  * plain files beside the role folders)
  */
 export function readKeyFolder(
   folder: string,
   published: PublishedFiles = new Map(),
+  trust: Trust = "stat",
 ): { accounts: FoundAccount[]; missing: Role[]; skipped: string[]; problems: Problem[] } {
   const states = new FileStates();
   const accounts: FoundAccount[] = [];
@@ -69,7 +77,7 @@ export function readKeyFolder(
       const source = `${roleFolder}/${shownName(name)}`;
       const path = pathOf(roleFolder, name);
       const state = published.get(source);
-      if (state && states.isUnchanged(source, state)) {
+      if (state && states.isUnchanged(source, state) && (trust === "stat" || hasContent(path, state.hash))) {
         accounts.push({ name, role, source, state, keys: null });
         continue;
       }
@@ -120,6 +128,11 @@ const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
 
 const isClosed = (code: string | undefined) => code === "EACCES" || code === "EPERM";
 
+function hasContent(path: string | Buffer, hash: string): boolean {
+  const read = readKeyFile(path, null);
+  return "content" in read && hashOf(read.content) === hash;
+}
+
 function isFile(path: string | Buffer): boolean {
   try {
     return statSync(path).isFile();
@@ -131,7 +144,7 @@ function isFile(path: string | Buffer): boolean {
 /** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
 function readKeyFile(
   path: string | Buffer,
-  states: FileStates,
+  states: FileStates | null,
 ): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
   let file: number | undefined;
   try {
@@ -145,7 +158,8 @@ function readKeyFile(
       };
     if (!found.isFile())
       return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
-    return { content: readUpTo(file, largestFile + 1), state: states.stateOf(path, found) };
+    const content = readUpTo(file, largestFile + 1, found.size);
+    return { content, state: states?.stateOf(path, found, content) ?? null };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return (
@@ -159,11 +173,14 @@ function readKeyFile(
   }
 }
 
-function readUpTo(file: number, limit: number): Buffer {
+/** @param expected how long the content probably is: most files fit into one small buffer */
+function readUpTo(file: number, limit: number, expected: number): Buffer {
   const chunks: Buffer[] = [];
   let total = 0;
   while (total < limit) {
-    const chunk = Buffer.allocUnsafe(Math.min(limit - total, 64 * 1024));
+    const chunk = Buffer.allocUnsafe(
+      Math.min(limit - total, Math.max(expected + 1 - total, 1024), 64 * 1024),
+    );
     const count = readSync(file, chunk);
     if (count === 0) break;
     chunks.push(chunk.subarray(0, count));

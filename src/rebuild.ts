@@ -3,6 +3,7 @@ import { gidOfAccount, rolesOnSystem, systemNames } from "./account-plan.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
 import { publishedFiles, rolesInIndex } from "./index-read.ts";
+import type { Trust } from "./key-folder.ts";
 import { indexFile, keyFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
@@ -12,18 +13,19 @@ import type { Settings } from "./settings.ts";
 
 /**
  * The validated index content of /sshkeys and these settings, and what was skipped on the way. Throws the problems, all of them.
- * @param full read every file, also those that look unchanged since the published index
+ * @param trust by what a file counts as unchanged since the published index, so that it need not be parsed again
  */
 export function checkedContent(
   settings: Settings,
-  { full }: { full: boolean },
+  trust: Trust | "nothing",
 ): { content: IndexContent; skipped: string[] } {
-  const published = full ? undefined : publishedFiles(indexFile);
+  const published = trust === "nothing" ? undefined : publishedFiles(indexFile);
   const { content, missing, skipped, problems } = gatherContent(
     keyFolder,
     settings,
     systemNames(readAccountFiles()),
     published,
+    trust === "nothing" ? undefined : trust,
   );
   problems.push(...lostFolders(missing));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);

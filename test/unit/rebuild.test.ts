@@ -140,6 +140,25 @@ test("a change that keeps size, inode and modification time is seen", () => {
   expect(rebuild(index, {})).toEqual(rebuild(`${temporary}/full`, { full: true }));
 });
 
+test("a change that stat(2) does not tell is seen where the content is compared", () => {
+  const path = `${folder}/repos/web`;
+  writeFileSync(path, one);
+  writeFileSync(`${folder}/repos/db`, one);
+  afterAWhile();
+  rebuild(index, {});
+  writeFileSync(path, two);
+  const { mtimeMs, ctimeMs } = statSync(path);
+  alter(`UPDATE account SET mtime = ${mtimeMs}, ctime = ${ctimeMs} WHERE name = 'web'`);
+  const carried = (trust: "stat" | "content") =>
+    gatherContent(folder, settings, new Set(), publishedFiles(index), trust).content.accounts.flatMap(
+      ({ name, keys }) => (keys === null ? [name] : []),
+    );
+  expect(carried("stat")).toEqual(["db", "web"]);
+  expect(carried("content")).toEqual(["db"]);
+  rmSync(path);
+  expect(carried("content")).toEqual(["db"]);
+});
+
 test.each(["size", "mtime", "ctime", "inode", "device"])("a file with another %s is read again", (what) => {
   writeFileSync(`${folder}/repos/web`, one);
   afterAWhile();
