@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type PathLike, type Stats, statfsSync, statSync } from "node:fs";
+import { constants, type PathLike, readFileSync, type Stats, statfsSync, statSync } from "node:fs";
 
 /** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
 export interface FileState {
@@ -23,7 +23,7 @@ const localFileSystems = new Set([
 /** The coarsest time stamps of those, with room to spare. */
 const timeStep = 2000; // milliseconds
 
-export const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("base64");
+const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("base64");
 
 /** Judges by what stat(2) says whether a file has changed between two rebuilds. */
 export class FileStates {
@@ -55,6 +55,15 @@ export class FileStates {
       );
     } catch {
       return false; // reading it will say why
+    }
+  }
+
+  /** For a file that is unchanged by that: whether its content is the same as well. */
+  hasContent(path: PathLike, { hash }: FileState): boolean {
+    try {
+      return hashOf(readFileSync(path, { flag: constants.O_RDONLY | constants.O_NONBLOCK })) === hash;
+    } catch {
+      return false;
     }
   }
 

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { isLeftover, nameProblem } from "./account-name.ts";
-import { type FileState, FileStates, hashOf } from "./file-state.ts";
+import { type FileState, FileStates } from "./file-state.ts";
 import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
 import { type Problem, shownName } from "./problem.ts";
 import { counted } from "./report.ts";
@@ -77,7 +77,11 @@ export function readKeyFolder(
       const source = `${roleFolder}/${shownName(name)}`;
       const path = pathOf(roleFolder, name);
       const state = published.get(source);
-      if (state && states.isUnchanged(source, state) && (trust === "stat" || hasContent(path, state.hash))) {
+      if (
+        state &&
+        states.isUnchanged(source, state) &&
+        (trust === "stat" || states.hasContent(path, state))
+      ) {
         accounts.push({ name, role, source, state, keys: null });
         continue;
       }
@@ -128,11 +132,6 @@ const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
 
 const isClosed = (code: string | undefined) => code === "EACCES" || code === "EPERM";
 
-function hasContent(path: string | Buffer, hash: string): boolean {
-  const read = readKeyFile(path, null);
-  return "content" in read && hashOf(read.content) === hash;
-}
-
 function isFile(path: string | Buffer): boolean {
   try {
     return statSync(path).isFile();
@@ -144,7 +143,7 @@ function isFile(path: string | Buffer): boolean {
 /** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
 function readKeyFile(
   path: string | Buffer,
-  states: FileStates | null,
+  states: FileStates,
 ): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
   let file: number | undefined;
   try {
@@ -159,7 +158,7 @@ function readKeyFile(
     if (!found.isFile())
       return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
     const content = readUpTo(file, largestFile + 1, found.size);
-    return { content, state: states?.stateOf(path, found, content) ?? null };
+    return { content, state: states.stateOf(path, found, content) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return (
