@@ -65,9 +65,9 @@ login() {
     bystander@127.0.0.1 borg serve </dev/null >/client/login 2>&1 || cat /client/login
 }
 # One run that goes wrong, what is then, and what the next run makes of it; fields end with 0x1f, a step with 0x1e.
-step() { # CALL FAULT NTH
+step() { # CALL FAULT NTH PATH
   restore
-  strace -y -s 0 -qq -e signal=none -e "trace=$1" -e "inject=$1:$2:when=$3" -o /client/calls $command >/client/said 2>&1
+  strace -y -s 0 -qq -e signal=none -P "$4" -e "trace=$1" -e "inject=$1:$2:when=$3" -o /client/calls $command >/client/said 2>&1
   printf '%s\\037' $? "$(grep -E '= \\?$|\\(INJECTED\\)$' /client/calls)" "$(cat /client/said)"
   answers >/client/now
   cmp -s /client/before /client/now && printf before
@@ -89,7 +89,7 @@ const changing = [
   ...["mkdir", "mkdirat", "rmdir", "chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat"],
 ];
 
-/** A system call: the nth of its name that the command makes. */
+/** A system call: the nth of its name that the command makes on this path. The runtime's own come when they will. */
 interface Call {
   name: string;
   nth: number;
@@ -112,8 +112,8 @@ async function changesOf(command: string): Promise<{ calls: Call[]; others: stri
     const [, thread, text = "", name = "", place, folder] =
       /^([0-9]+) +((\w+)\((?:AT_FDCWD<[^>]*>, )?(?:"([^"]*)"|[0-9]+<([^>]*)>).*)/.exec(line) ?? [];
     const path = place ?? folder ?? "";
-    const nth = (counts.get(name) ?? 0) + 1;
-    if (thread === first) counts.set(name, nth);
+    const nth = (counts.get(`${name} ${path}`) ?? 0) + 1;
+    if (thread === first) counts.set(`${name} ${path}`, nth);
     if (!/^(\/etc\/(passwd|shadow)|\/var\/lib\/borgserver|\/repos|\/run\/borgserver|\/sshkeys)/.test(path))
       continue;
     if (/ = -1 E/.test(text) || (name.startsWith("open") && !text.includes("O_CREAT"))) continue;
@@ -160,7 +160,7 @@ async function goWrong(
   const steps = calls.map((call, i) => {
     // A real login where a file took another's place just before, or is about to.
     const login = serverRuns && [call, calls[i - 1]].some((each) => each?.name.startsWith("rename"));
-    return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth}`;
+    return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth} ${call.path}`;
   });
   const output = await bash(`command='${command}'\n${steps.join("\n")}`);
   const records = output.split("\x1e").slice(0, -1);
