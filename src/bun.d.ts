@@ -18,8 +18,14 @@ declare module "bun:ffi" {
   /** Functions of a C library, called with numbers, and arrays where they take an address. */
   export function dlopen<Name extends string>(
     library: string,
-    functions: Record<Name, { args: ("i32" | "u32" | "u64" | "ptr")[]; returns: "i32" }>,
+    functions: Record<Name, { args: readonly ("i32" | "u32" | "u64" | "ptr")[]; returns: "i32" }>,
   ): { symbols: Record<Name, (...values: Value[]) => number> };
+}
+
+declare namespace NodeJS {
+  interface Process {
+    getBuiltinModule(name: "bun:ffi"): typeof import("bun:ffi");
+  }
 }
 
 declare module "bun:sqlite" {

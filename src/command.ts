@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { readAccountFiles } from "./account-files.ts";
@@ -6,6 +6,8 @@ import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
 import { linesOf, openConnections, opensByAccounts, revokedConnections } from "./connections.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
+import type { IndexContent } from "./index-content.ts";
+import { compare, formatDifference } from "./index-difference.ts";
 import { readIndex } from "./index-read.ts";
 import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
@@ -60,7 +62,7 @@ async function runCommand(words: string[]): Promise<number> {
     .action((options: { full?: boolean }) => finish(rebuild(options.full === true)));
   index
     .command("check")
-    .description("the same validation; nothing is written")
+    .description("the same validation, what is skipped, and whether the index differs; nothing is written")
     .action(() => finish(check()));
   index
     .command("list")
@@ -138,7 +140,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; t
 
 function rebuild(full: boolean): number {
   const { content, keys } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full });
+    const { content } = checkedContent(settingsInForce(process.env), full ? "nothing" : "stat");
     return { content, keys: publish(content) };
   });
   say(`index: ${summary(content, keys)}`);
@@ -170,14 +172,29 @@ async function checkHealth(): Promise<number> {
 }
 
 function check(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+  const { content, skipped } = checkedContent(settingsInForce(process.env), "nothing");
   say(`no problems: ${summary(content, countKeys(content))}`);
+  for (const path of skipped) say(printable(`skipped: ${path}`));
+  const difference = publishedDifference(content);
+  if (difference)
+    note(`the published index ${difference}. To publish what the files say: index rebuild --full`);
   return exitCode.done;
+}
+
+/** How the published index differs from these files; null where it says the same, and before a first start. */
+function publishedDifference({ accounts }: IndexContent): string | null {
+  if (!existsSync(indexFile)) return settingsOfStart() ? "is missing" : null;
+  try {
+    const difference = formatDifference(compare(accounts, readIndex(indexFile)));
+    return difference && `differs from the files (${difference})`;
+  } catch (error) {
+    return `cannot answer: ${(error as Error).message}`;
+  }
 }
 
 function update(): number {
   const { content, keys, ...done } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full: false });
+    const { content } = checkedContent(settingsInForce(process.env), "content");
     return { content, keys: publish(content), ...applyUpdate(content) };
   });
   say(`index: ${summary(content, keys)}`);
@@ -188,7 +205,7 @@ function update(): number {
 }
 
 function dryRun(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+  const { content } = checkedContent(settingsInForce(process.env), "nothing");
   const plan = planUpdate(content);
   const revoked = revokedConnections(
     openConnections(content.settings.uid),

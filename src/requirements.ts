@@ -1,8 +1,11 @@
 import { accessSync, constants, readFileSync } from "node:fs";
+import { readAccountFiles } from "./account-files.ts";
+import { ownIds } from "./account-plan.ts";
 import { unsafePart } from "./login-program.ts";
 import { isRoot } from "./owner.ts";
 import { borgHome, programFile } from "./paths.ts";
 import { OperatorError } from "./report.ts";
+import { formatIds, hasId, idMap } from "./user-namespace.ts";
 
 /**
  * What a start needs of its container. Throws what is missing, and how to give it.
@@ -11,6 +14,7 @@ import { OperatorError } from "./report.ts";
 export function checkRequirements(): string[] {
   const warnings = requireRights();
   requireWritable();
+  requireIds();
   const unsafe = unsafePart(programFile);
   if (unsafe) throw new OperatorError(`every login would be denied: ${unsafe.text}`, unsafe.hint);
   return warnings;
@@ -69,6 +73,21 @@ export function requirePorts(ports: readonly number[]): void {
       `the server lacks the capability NET_BIND_SERVICE, which port ${port} needs`,
       "Start the container with --cap-add NET_BIND_SERVICE, or let sshd listen on another port: sshd -p 2222",
     );
+}
+
+/** A container may have a user namespace with some ids alone. */
+function requireIds(): void {
+  const { uids, gids } = ownIds(readAccountFiles());
+  for (const [kind, ids] of [
+    ["uid", uids],
+    ["gid", gids],
+  ] as const)
+    for (const [id, name] of ids)
+      if (!hasId(idMap(kind), id))
+        throw new OperatorError(
+          `this container has no id ${id}, which is ${name}'s (its user namespace has ${formatIds(idMap(kind))})`,
+          "Give it at least 65536 ids, as container engines do by default (subuid(5), subgid(5)).",
+        );
 }
 
 /** A container may have a read-only root, but accounts stand in /etc. */

@@ -1,23 +1,26 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { reservedIds, systemNames } from "./account-plan.ts";
+import { ownIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
 import { makeConnectionFolder } from "./connections.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
+import type { Problem } from "./problem.ts";
 import { fingerprintOf } from "./public-key.ts";
 import { lostFolders, publish, summary } from "./rebuild.ts";
 import { exitCode, note, ProblemsFound } from "./report.ts";
 import { checkRequirements } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
-import { type Environment, readSettings } from "./settings.ts";
+import { type Environment, readSettings, type Settings } from "./settings.ts";
 import { storeSettings } from "./settings-in-force.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 import { removeStaleLocks } from "./stale-locks.ts";
+import { isInZoneDatabase } from "./time-zone.ts";
 import { applyUpdate } from "./update.ts";
+import { formatIds, hasId, idMap } from "./user-namespace.ts";
 
 /**
  * Everything between the start of the container and the start of sshd, and what it tells the operator.
@@ -69,7 +72,8 @@ function checkEverything(environment: Environment): {
   unconfined: string;
 } {
   const files = readAccountFiles();
-  const { settings, problems } = readSettings(environment, reservedIds(files));
+  const { settings, problems } = readSettings(environment, ownIds(files), isInZoneDatabase);
+  problems.push(...missingOwner(settings));
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 
@@ -100,6 +104,22 @@ function checkEverything(environment: Environment): {
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
   return { content, hostKeys: hostKeys.keys, unconfined };
+}
+
+/** In a user namespace there may be no such id, and nothing could be given to it. */
+function missingOwner({ uid, gid }: Settings): Problem[] {
+  return (
+    [
+      ["PUID", "uid", uid],
+      ["PGID", "gid", gid],
+    ] as const
+  )
+    .filter(([, kind, id]) => Number.isInteger(id) && !hasId(idMap(kind), id))
+    .map(([where, kind, id]) => ({
+      where,
+      text: `This container has no id ${id}: its user namespace has ${formatIds(idMap(kind))}.`,
+      hint: `Set ${where} to one of those, or give the container more ids.`,
+    }));
 }
 
 /** So that operators see where keys go; where the mount is read-only they know already. */
