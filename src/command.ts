@@ -10,9 +10,17 @@ import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
 import { isRoot } from "./owner.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
-import { printable } from "./problem.ts";
 import { checkedContent, countKeys, publish, summary } from "./rebuild.ts";
-import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
+import {
+  exitCode,
+  note,
+  OperatorError,
+  ProblemsFound,
+  reportFailure,
+  say,
+  sayJson,
+  sayText,
+} from "./report.ts";
 import { blockedLines } from "./repositories.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
 import { prepareStart } from "./start.ts";
@@ -49,6 +57,7 @@ async function runCommand(words: string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: false })
     .addHelpText("after", exitCodeHelp)
     .enablePositionalOptions()
+    .configureOutput({ writeOut: (text) => sayText(1, text), writeErr: (text) => sayText(2, text) })
     .exitOverride();
 
   const index = program.command("index").description("the index that decides logins");
@@ -171,7 +180,7 @@ function list(json: boolean): number {
       source,
       keys: keys.map(({ blob: _, ...key }) => key),
     }));
-    say(JSON.stringify(shown, null, 2));
+    sayJson(shown);
     return exitCode.done;
   }
   for (const { name, role, keys } of accounts) {
@@ -180,7 +189,7 @@ function list(json: boolean): number {
       const limits = [addresses && `from ${addresses}`, expires && `until ${expires}`]
         .filter(Boolean)
         .map((limit) => ` (${limit})`);
-      say(`  ${fingerprint} ${type}${comment && ` ${printable(comment)}`}${limits.join("")}`);
+      say(`  ${fingerprint} ${type}${comment && ` ${comment}`}${limits.join("")}`);
     }
   }
   if (accounts.length === 0) note("the index holds no accounts");
