@@ -2,10 +2,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
+import { forAll } from "./borg-words.ts";
 import { asOwner, isRoot, type Owner, whileOwner } from "./owner.ts";
 import { borgFile, borgHome, repositoryFolder } from "./paths.ts";
 import { type Problem, printable } from "./problem.ts";
-import { OperatorError, say } from "./report.ts";
+import { exitCode, OperatorError, say } from "./report.ts";
 import { changeOwnerOfAll, listRepositories } from "./repositories.ts";
 import { roleNames, roles } from "./role.ts";
 import type { Settings } from "./settings.ts";
@@ -51,7 +52,11 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
 export async function runBorg(words: readonly string[], owner: Owner, serving: boolean): Promise<number> {
   const environment = environmentOf(serving);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
-  if (!words.includes("all")) becomeBorg(borgAs(owner, words), environment);
+  const wordsFor = forAll(words);
+  if (!wordsFor) {
+    becomeBorg(borgAs(owner, words), environment);
+    return exitCode.failed; // never reached
+  }
 
   const repositories = whileOwner(owner, () => listRepositories(repositoryFolder));
   if (repositories.length === 0)
@@ -66,8 +71,7 @@ export async function runBorg(words: readonly string[], owner: Owner, serving: b
   let worst = 0;
   for (const repository of repositories) {
     say(printable(`${repository}:`));
-    const own = words.map((word) => (word === "all" ? repository : word));
-    const [program = "", ...rest] = borgAs(owner, own);
+    const [program = "", ...rest] = borgAs(owner, wordsFor(repository));
     child = spawn(program, rest, { stdio: "inherit", env: environment });
     const [code, ended] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
     signal ??= ended ?? undefined;
