@@ -24,7 +24,7 @@ import {
 import { blockedLines } from "./repositories.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
 import { prepareStart } from "./start.ts";
-import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
+import { applyUpdate, planUpdate, printUpdate, strangeRemarks } from "./update.ts";
 
 /** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
 const commandNames = ["index", "update-borgusers"];
@@ -84,7 +84,7 @@ async function runCommand(words: string[]): Promise<number> {
     .command("update-borgusers")
     .description("index rebuild, then accounts and repository directories")
     .option("--dry-run", "print what would be done; nothing is changed")
-    .action((options: { dryRun?: boolean }) => finish(options.dryRun ? dryRun() : update()));
+    .action(async (options: { dryRun?: boolean }) => finish(await (options.dryRun ? dryRun() : update())));
   program
     .command("known-hosts")
     .description("known_hosts lines for clients to pin, before they first connect")
@@ -148,26 +148,27 @@ function check(): number {
   return exitCode.done;
 }
 
-function update(): number {
+async function update(): Promise<number> {
   const { content, keys, ...done } = withLock(lockFile, () => {
     const content = checkedContent(settingsInForce(process.env), { full: false });
     return { content, keys: publish(content), ...applyUpdate(content) };
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
-  for (const failure of done.failures) note(failure);
+  for (const line of [...done.failures, ...done.remarks, ...(await strangeRemarks(done))]) note(line);
   return done.failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
-function dryRun(): number {
+async function dryRun(): Promise<number> {
   const content = checkedContent(settingsInForce(process.env), { full: true });
   const plan = planUpdate(content);
   const lines = printUpdate(plan);
   const failures = blockedLines(plan.repositories);
+  const remarks = [...plan.remarks, ...(await strangeRemarks(plan))];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
-  for (const failure of failures) note(failure);
-  if (lines.length + failures.length === 0) say("accounts and repositories are in step");
+  for (const line of [...failures, ...remarks]) note(line);
+  if (lines.length + failures.length + remarks.length === 0) say("accounts and repositories are in step");
   return failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 

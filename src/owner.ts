@@ -24,3 +24,18 @@ export function whileOwner<Result>({ uid, gid }: Owner, look: () => Result): Res
     process.setegid?.(0);
   }
 }
+
+/** Looks as root; where the storage closes that to root, as the owner. Throws what either look throws. */
+export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result {
+  try {
+    return look();
+  } catch (error) {
+    if (!isClosedToRoot(error)) throw error;
+    return whileOwner(owner, look);
+  }
+}
+
+/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
+export function isClosedToRoot(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+}

@@ -15,24 +15,24 @@ import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
-import { removeStaleLocks } from "./stale-locks.ts";
-import { applyUpdate } from "./update.ts";
+import { describeForeignLocks, removeStaleLocks } from "./stale-locks.ts";
+import { applyUpdate, printOwners, strangeRemarks } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
-export function prepareStart(environment: Environment): void {
+export async function prepareStart(environment: Environment): Promise<void> {
   checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
-  const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
+  const { content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
-    const { failures } = applyUpdate(checked.content);
-    removeStaleLocks(checked.content.settings);
+    const update = applyUpdate(checked.content, true);
+    const locks = removeStaleLocks(update.locked, checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
     writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel);
     storeSettings(checked.content.settings);
-    return { ...checked, keys, failures };
+    return { ...checked, keys, update, locks };
   });
 
   const { settings, accounts } = content;
@@ -49,8 +49,20 @@ export function prepareStart(environment: Environment): void {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
-  for (const failure of failures) note(`WARNING: ${failure}`);
+  for (const line of fewOf(printOwners(update.repositories))) note(line);
+  const held = describeForeignLocks(locks, new Date());
+  if (held) note(held);
+  const remarks = [...update.failures, ...update.remarks, ...(await strangeRemarks(update))];
+  for (const remark of remarks) note(`WARNING: ${remark}`);
 }
+
+/** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
+const mostLines = 20;
+
+const fewOf = (lines: readonly string[]) =>
+  lines.length <= mostLines
+    ? lines
+    : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
 
 /**
  * Finds all problems of the settings, the key folder and the host keys before it throws them, and before

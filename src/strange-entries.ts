@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { asOwner, isRoot, type Owner } from "./owner.ts";
+import { printableBytes } from "./problem.ts";
+
+/** What a repository holds that borg did not put there: borg makes regular files and directories alone. */
+export interface StrangeEntries {
+  repository: string;
+  /** The first ones, each with what it is. */
+  first: string[];
+  count: number;
+}
+
+/** A look into repositories that goes on beside other work. */
+export interface Look {
+  /**
+   * Waits for its end.
+   * @param patience for how long, in milliseconds; then it is broken off
+   * @returns what was found, and whether all was looked at
+   */
+  end(patience?: number): Promise<{ found: StrangeEntries[]; isComplete: boolean }>;
+}
+
+/** How many entries of a repository are named. */
+const mostNamed = 3;
+
+const kinds: Record<string, string> = { l: "symlink", p: "FIFO", s: "socket", b: "device", c: "device" };
+
+/**
+ * Begins to look at all entries of repositories by their types, which reading a directory tells (find(1) opens and
+ * follows nothing): with the owner's rights, because clients decide what is in there.
+ */
+export function beginLook(repositories: readonly string[], owner: Owner): Look {
+  if (repositories.length === 0) return { end: async () => ({ found: [], isComplete: true }) };
+  // -H: the repository itself may be an operator's symlink.
+  const find = ["find", "-H", "-files0-from", "-", "-mindepth", "1", "!", "-type", "f", "!", "-type", "d"];
+  const [program = "", ...words] = isRoot()
+    ? asOwner(owner, [...find, "-printf", "%H\\0%P\\0%y\\0"])
+    : [...find, "-printf", "%H\\0%P\\0%y\\0"];
+  const child = spawn(program, words, { cwd: "/", stdio: ["pipe", "pipe", "ignore"] });
+  child.stdin.on("error", () => {}); // it may have been ended
+  child.stdin.end(repositories.map((path) => `${path}\0`).join(""));
+  child.unref(); // where the work beside it fails, nobody waits for it
+  const found = new Map<string, StrangeEntries>();
+  const ended = Promise.all([once(child, "close"), collect(child.stdout, found)]).then(
+    () => child.signalCode === null,
+    () => false, // there is no find
+  );
+  return {
+    async end(patience) {
+      const timer = patience === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), patience);
+      const isComplete = await ended;
+      clearTimeout(timer);
+      return { found: [...found.values()], isComplete };
+    },
+  };
+}
+
+async function collect(output: AsyncIterable<Buffer>, found: Map<string, StrangeEntries>): Promise<void> {
+  let rest = Buffer.alloc(0);
+  let fields: Buffer[] = [];
+  for await (const part of output) {
+    rest = Buffer.concat([rest, part]);
+    for (let end = rest.indexOf(0); end >= 0; end = rest.indexOf(0)) {
+      fields.push(rest.subarray(0, end));
+      rest = rest.subarray(end + 1);
+      if (fields.length < 3) continue;
+      const [repository = "", inside = "", type = ""] = [
+        fields[0]?.toString(),
+        fields[1] && printableBytes(fields[1]),
+        fields[2]?.toString(),
+      ];
+      fields = [];
+      const entries = found.get(repository) ?? { repository, first: [], count: 0 };
+      found.set(repository, entries);
+      entries.count++;
+      if (entries.first.length < mostNamed)
+        entries.first.push(`${repository}/${inside} (${kinds[type] ?? "no file"})`);
+    }
+  }
+}
+
+/** One line about what was found in one repository. */
+export function describeStrange({ first, count }: StrangeEntries): string {
+  const more = count > first.length ? ` and ${count - first.length} more` : "";
+  return `${first.join(", ")}${more}: borg puts regular files and directories alone into a repository, and would follow or wait for anything else. Find out who put it there, and remove it`;
+}
