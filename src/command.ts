@@ -148,6 +148,9 @@ function check(): number {
   return exitCode.done;
 }
 
+/** How long an update waits for the look into repositories when all else is done, in milliseconds. */
+const patience = 2000;
+
 async function update(): Promise<number> {
   const { content, keys, ...done } = withLock(lockFile, () => {
     const content = checkedContent(settingsInForce(process.env), { full: false });
@@ -155,7 +158,8 @@ async function update(): Promise<number> {
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
-  for (const line of [...done.failures, ...done.remarks, ...(await strangeRemarks(done))]) note(line);
+  for (const line of [...done.failures, ...done.remarks, ...(await strangeRemarks(done, patience))])
+    note(line);
   return done.failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
@@ -164,7 +168,7 @@ async function dryRun(): Promise<number> {
   const plan = planUpdate(content);
   const lines = printUpdate(plan);
   const failures = blockedLines(plan.repositories);
-  const remarks = [...plan.remarks, ...(await strangeRemarks(plan))];
+  const remarks = [...plan.remarks, ...(await strangeRemarks(plan, patience))];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
   for (const line of [...failures, ...remarks]) note(line);

@@ -16,17 +16,18 @@ import { type Environment, readSettings } from "./settings.ts";
 import { storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { describeForeignLocks, removeStaleLocks } from "./stale-locks.ts";
-import { applyUpdate, printOwners, strangeRemarks } from "./update.ts";
+import { applyUpdate, beginSurvey, type Found, printOwners, strangeRemarks } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export async function prepareStart(environment: Environment): Promise<void> {
   checkRequirements();
   mkdirSync(runFolder, { recursive: true });
+  const found = beginEarly(environment);
   const borg = testBorg();
   const { content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
-    const update = applyUpdate(checked.content, true);
+    const update = applyUpdate(checked.content, found ?? beginSurvey(checked.content.settings));
     const locks = removeStaleLocks(update.locked, checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
@@ -52,9 +53,21 @@ export async function prepareStart(environment: Environment): Promise<void> {
   for (const line of fewOf(printOwners(update.repositories))) note(line);
   const held = describeForeignLocks(locks, new Date());
   if (held) note(held);
-  const remarks = [...update.failures, ...update.remarks, ...(await strangeRemarks(update))];
+  const remarks = [...update.failures, ...update.remarks, ...(await strangeRemarks(update, patience))];
   for (const remark of remarks) note(`WARNING: ${remark}`);
 }
+
+/** The look into repositories goes on while borg tests itself. Problems of the settings are told later, with all others. */
+function beginEarly(environment: Environment): Found | undefined {
+  const { settings, problems } = readSettings(environment, reservedIds(readAccountFiles()));
+  return problems.length === 0 ? beginSurvey(settings) : undefined;
+}
+
+/**
+ * How long the start waits for the look into repositories when all else is done, in milliseconds: some hundred
+ * thousand files. Whatever lies in there, clients must not wait for it.
+ */
+const patience = 500;
 
 /** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
 const mostLines = 20;

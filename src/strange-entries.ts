@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { asOwner, isRoot, type Owner } from "./owner.ts";
 import { printableBytes } from "./problem.ts";
 
@@ -37,12 +40,12 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
   const [program = "", ...words] = isRoot()
     ? asOwner(owner, [...find, "-printf", "%H\\0%P\\0%y\\0"])
     : [...find, "-printf", "%H\\0%P\\0%y\\0"];
-  const child = spawn(program, words, { cwd: "/", stdio: ["pipe", "pipe", "ignore"] });
-  child.stdin.on("error", () => {}); // it may have been ended
-  child.stdin.end(repositories.map((path) => `${path}\0`).join(""));
+  const list = unnamedFile(repositories.map((path) => `${path}\0`).join(""));
+  const child = spawn(program, words, { cwd: "/", stdio: [list, "pipe", "ignore"] });
+  closeSync(list);
   child.unref(); // where the work beside it fails, nobody waits for it
   const found = new Map<string, StrangeEntries>();
-  const ended = Promise.all([once(child, "close"), collect(child.stdout, found)]).then(
+  const ended = Promise.all([once(child, "close"), child.stdout && collect(child.stdout, found)]).then(
     () => child.signalCode === null,
     () => false, // there is no find
   );
@@ -54,6 +57,19 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
       return { found: [...found.values()], isComplete };
     },
   };
+}
+
+/** A file without a name, to be read from its beginning; a pipe would have to be fed while other work goes on. */
+function unnamedFile(content: string): number {
+  const folder = mkdtempSync(join(tmpdir(), "borgserver-"));
+  try {
+    const file = openSync(join(folder, "list"), "wx+", 0o600);
+    const bytes = Buffer.from(content);
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
+    return file;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function collect(output: AsyncIterable<Buffer>, found: Map<string, StrangeEntries>): Promise<void> {

@@ -36,6 +36,8 @@ export interface Entry {
   /** Files of a repository's top level that belong to somebody else than the owner. */
   foreign: string[];
   isLocked: boolean;
+  /** Whether there is something named `data`, where borg keeps what was backed up. */
+  hasData: boolean;
   /** Repositories inside that is none itself. */
   nested: string[];
 }
@@ -92,6 +94,7 @@ function lookAt(path: string, owner: Owner): Entry | null {
     state: { is: "other", config: "" },
     foreign: [],
     isLocked: false,
+    hasData: false,
     nested: [],
   };
   let inside: Dirent[];
@@ -106,7 +109,8 @@ function lookAt(path: string, owner: Owner): Entry | null {
       if (config === "borg's") entry.state = { is: "repository" };
       return entry;
     }
-    inside = asRootOrOwner(owner, () => readdirSync(path, { withFileTypes: true }));
+    // The slash: a directory or what a link leads to, and nothing else that takes its place meanwhile.
+    inside = asRootOrOwner(owner, () => readdirSync(`${path}/`, { withFileTypes: true }));
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" && !entry.isLink) return null; // it went meanwhile
@@ -120,6 +124,7 @@ function lookAt(path: string, owner: Owner): Entry | null {
     return entry;
   }
   entry.state = stateOf(path, inside, owner);
+  entry.hasData = inside.some(({ name }) => name === "data");
   if (entry.state.is === "repository") {
     entry.foreign = foreignFiles(path, inside, owner);
     entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
@@ -162,7 +167,7 @@ function configAt(owner: Owner, file: string | Buffer): string {
 /** The first bytes of a regular file, or null where it is none: no symlink is followed, no FIFO waited for, no device opened. */
 function startOf(owner: Owner, path: string | Buffer): string | null {
   return asRootOrOwner(owner, () => {
-    if (!lstatSync(path).isFile()) return null;
+    if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return null;
     const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       if (!fstatSync(file).isFile()) return null;
@@ -200,7 +205,8 @@ function repositoriesInside(path: string, inside: readonly Dirent[], owner: Owne
   let left = mostInside;
   const lookInside = (folder: string, entries: readonly Dirent[], levels: number) => {
     for (const entry of entries) {
-      if (!entry.isDirectory() || isSystems(entry.name) || left-- <= 0) continue;
+      // What lies in `data` is a repository's own that lost its config.
+      if (!entry.isDirectory() || isSystems(entry.name) || entry.name === "data" || left-- <= 0) continue;
       const below = `${folder}/${entry.name}`;
       if (configAt(owner, `${below}/config`) === "borg's") found.push(below);
       else if (levels > 1)

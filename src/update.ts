@@ -2,6 +2,7 @@ import { applyAccounts, readAllAccountFiles } from "./account-files.ts";
 import { type AccountPlan, planAccounts } from "./account-plan.ts";
 import type { IndexContent } from "./index-content.ts";
 import { howToForget, knownRepositories, recordRepositories } from "./known-repositories.ts";
+import type { Owner } from "./owner.ts";
 import { repositoryFolder } from "./paths.ts";
 import {
   accountPaths,
@@ -21,53 +22,76 @@ export interface UpdatePlan {
   repositories: RepositoryPlan;
   /** What is there and should not be so, a line each. */
   remarks: string[];
-  /** A look at what is in the repositories, which goes on meanwhile. */
+  /** The paths of repositories, and of accounts' directories. */
+  ours: ReadonlySet<string>;
+  /** A look at what is in them, and may be in others, which goes on meanwhile. */
   look: Look;
+}
+
+/** What lies under /repos, and a look at what is in the repositories, which goes on meanwhile. */
+export interface Found {
+  survey: Survey;
+  look: Look;
+}
+
+/** Looks at what lies under /repos. */
+export function beginSurvey(owner: Owner): Found {
+  const found = surveyRepositories(owner);
+  // Which directories are accounts' may not be known yet.
+  const paths = found.entries.filter(({ state, hasData }) => state.is === "repository" || hasData);
+  return {
+    survey: found,
+    look: beginLook(
+      paths.map(({ path }) => path),
+      owner,
+    ),
+  };
 }
 
 /** Computes the plan; nothing is changed. */
 export function planUpdate({ accounts, settings }: IndexContent): UpdatePlan {
-  const found = surveyRepositories(settings);
+  const { survey, look } = beginSurvey(settings);
+  const ofAccounts = accountPaths(accounts);
   const mayReown = settingsOfStart() !== null;
   return {
     accounts: planAccounts(readAllAccountFiles(), accounts, settings.uid),
-    repositories: planRepositories(accounts, settings, found, lookAtTop(), undefined, mayReown),
-    remarks: remarksOn(found, accountPaths(accounts), knownRepositories(repositoryFolder, settings)),
-    look: beginLook(pathsToLookInto(found, accountPaths(accounts)), settings),
+    repositories: planRepositories(accounts, settings, survey, lookAtTop(), undefined, mayReown),
+    remarks: remarksOn(survey, ofAccounts, knownRepositories(repositoryFolder, settings)),
+    ours: oursOf(survey, ofAccounts),
+    look,
   };
 }
 
 /**
  * Makes the directories, then the accounts, so that nobody can log in to a home that is not there yet.
  * The caller holds the lock (lock.ts) and has published the index.
- * @param isStart whether this is the server's start: only a server's own settings say whose the repositories are
+ * @param ofStart what the server's start has found; its settings say whose the repositories are
  * @returns what was done, a line for each directory that could not be changed, and the repositories that hold a lock
  */
 export function applyUpdate(
   { accounts, settings }: IndexContent,
-  isStart = false,
+  ofStart?: Found,
 ): UpdatePlan & { failures: string[]; locked: string[] } {
-  const found = surveyRepositories(settings);
+  const { survey, look } = ofStart ?? beginSurvey(settings);
   const ofAccounts = accountPaths(accounts);
-  const look = beginLook(pathsToLookInto(found, ofAccounts), settings);
-  const mayReown = isStart || settingsOfStart() !== null;
-  const plan = planRepositories(accounts, settings, found, lookAtTop(), undefined, mayReown);
+  const ours = oursOf(survey, ofAccounts);
+  const mayReown = ofStart !== undefined || settingsOfStart() !== null;
+  const plan = planRepositories(accounts, settings, survey, lookAtTop(), undefined, mayReown);
   const { done, failures } = applyRepositories(plan, settings);
   const known = knownRepositories(repositoryFolder, settings);
-  const notRecorded = recordRepositories(found, known, settings);
+  const notRecorded = recordRepositories(survey, known, settings);
   return {
     repositories: done,
     failures,
-    remarks: [...remarksOn(found, ofAccounts, known), ...(notRecorded ? [notRecorded] : [])],
+    remarks: [...remarksOn(survey, ofAccounts, known), ...(notRecorded ? [notRecorded] : [])],
+    ours,
     look,
-    locked: found.entries
-      .filter(({ isLocked, path, state }) => isLocked && (state.is === "repository" || ofAccounts.has(path)))
-      .map(({ path }) => path),
+    locked: survey.entries.filter(({ path, isLocked }) => isLocked && ours.has(path)).map(({ path }) => path),
     accounts: applyAccounts((files) => planAccounts(files, accounts, settings.uid)),
   };
 }
 
-function surveyRepositories(owner: IndexContent["settings"]): Survey {
+function surveyRepositories(owner: Owner): Survey {
   try {
     return survey(repositoryFolder, owner);
   } catch {
@@ -75,10 +99,13 @@ function surveyRepositories(owner: IndexContent["settings"]): Survey {
   }
 }
 
-const pathsToLookInto = ({ entries }: Survey, ofAccounts: ReadonlySet<string>) =>
-  entries
-    .filter(({ path, state }) => state.is === "repository" || (state.is === "other" && ofAccounts.has(path)))
-    .map(({ path }) => path);
+/** The paths of repositories, and of accounts' directories whatever they hold. */
+const oursOf = ({ entries }: Survey, ofAccounts: ReadonlySet<string>) =>
+  new Set(
+    entries
+      .filter(({ path, state }) => state.is === "repository" || ofAccounts.has(path))
+      .map(({ path }) => path),
+  );
 
 function remarksOn(
   { entries, unaddressable }: Survey,
@@ -104,13 +131,13 @@ function remarksOn(
   ];
 }
 
-/** For how long a start, or a command, waits for the look into repositories when all else is done, in milliseconds. */
-const patience = 2000;
-
-/** What the look has found, a line for each repository. */
-export async function strangeRemarks({ look }: Pick<UpdatePlan, "look">): Promise<string[]> {
+/** What the look has found, a line for each repository. @param patience for how long to wait for it, in milliseconds */
+export async function strangeRemarks(
+  { look, ours }: Pick<UpdatePlan, "look" | "ours">,
+  patience: number,
+): Promise<string[]> {
   const { found, isComplete } = await look.end(patience);
-  const lines = found.map(describeStrange);
+  const lines = found.filter(({ repository }) => ours.has(repository)).map(describeStrange);
   return isComplete
     ? lines
     : [

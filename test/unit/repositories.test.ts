@@ -22,6 +22,7 @@ const entry = (path: string, of: Partial<Entry> = {}): Entry => ({
   state: { is: "repository" },
   foreign: [],
   isLocked: false,
+  hasData: true,
   nested: [],
   ...of,
 });

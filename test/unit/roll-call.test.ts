@@ -9,6 +9,7 @@ const entry = (path: string, state: State, nested: string[] = []): Entry => ({
   state,
   foreign: [],
   isLocked: false,
+  hasData: false,
   nested,
 });
 const other: State = { is: "other", config: "" };
