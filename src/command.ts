@@ -23,7 +23,8 @@ import {
 } from "./report.ts";
 import { blockedLines } from "./repositories.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
-import { prepareStart } from "./start.ts";
+import { prepareStart, reportStrangeEntries } from "./start.ts";
+import { backgroundCommand } from "./strange-entries.ts";
 import { applyUpdate, planUpdate, printUpdate, strangeRemarks } from "./update.ts";
 
 /** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
@@ -105,6 +106,9 @@ async function runCommand(words: string[]): Promise<number> {
     .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd
     .action(() => prepareStart(process.env));
   program
+    .command(backgroundCommand, { hidden: true }) // what a start leaves behind
+    .action(() => reportStrangeEntries());
+  program
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
     .usage("USER FINGERPRINT")
@@ -151,6 +155,10 @@ function check(): number {
 /** How long an update waits for the look into repositories when all else is done, in milliseconds. */
 const patience = 2000;
 
+const tooMuch = [
+  "there is too much in the repositories to look at all of it here; commands on all look at each one's files",
+];
+
 async function update(): Promise<number> {
   const { content, keys, ...done } = withLock(lockFile, () => {
     const content = checkedContent(settingsInForce(process.env), { full: false });
@@ -158,7 +166,11 @@ async function update(): Promise<number> {
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
-  for (const line of [...done.failures, ...done.remarks, ...(await strangeRemarks(done, patience))])
+  for (const line of [
+    ...done.failures,
+    ...done.remarks,
+    ...((await strangeRemarks(done, patience)) ?? tooMuch),
+  ])
     note(line);
   return done.failures.length > 0 ? exitCode.failed : exitCode.done;
 }
@@ -168,7 +180,7 @@ async function dryRun(): Promise<number> {
   const plan = planUpdate(content);
   const lines = printUpdate(plan);
   const failures = blockedLines(plan.repositories);
-  const remarks = [...plan.remarks, ...(await strangeRemarks(plan, patience))];
+  const remarks = [...plan.remarks, ...((await strangeRemarks(plan, patience)) ?? tooMuch)];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
   for (const line of [...failures, ...remarks]) note(line);

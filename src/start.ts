@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
 import { reservedIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
@@ -13,9 +13,10 @@ import { checkRequirements } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
 import { type Environment, readSettings } from "./settings.ts";
-import { storeSettings } from "./settings-in-force.ts";
+import { settingsOfStart, storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { describeForeignLocks, removeStaleLocks } from "./stale-locks.ts";
+import { beginLook, describeStrange, lookInBackground } from "./strange-entries.ts";
 import { applyUpdate, beginSurvey, type Found, printOwners, strangeRemarks } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
@@ -53,9 +54,21 @@ export async function prepareStart(environment: Environment): Promise<void> {
   for (const line of fewOf(printOwners(update.repositories))) note(line);
   const held = describeForeignLocks(locks, new Date());
   if (held) note(held);
-  const remarks = [...update.failures, ...update.remarks, ...(await strangeRemarks(update, patience))];
-  for (const remark of remarks) note(`WARNING: ${remark}`);
+  for (const remark of [...update.failures, ...update.remarks]) warn(remark);
+  const strange = await strangeRemarks(update, patience);
+  if (strange) strange.forEach(warn);
+  else lookInBackground([...update.ours]);
 }
+
+/** What the process does that a start leaves behind where there is much to look at. */
+export async function reportStrangeEntries(): Promise<void> {
+  const owner = settingsOfStart();
+  if (!owner) return;
+  const paths = readFileSync(0, "utf8").split("\0").filter(Boolean);
+  for (const found of (await beginLook(paths, owner).end()).found) warn(describeStrange(found));
+}
+
+const warn = (line: string) => note(`WARNING: ${line}`);
 
 /** The look into repositories goes on while borg tests itself. Problems of the settings are told later, with all others. */
 function beginEarly(environment: Environment): Found | undefined {
@@ -63,11 +76,8 @@ function beginEarly(environment: Environment): Found | undefined {
   return problems.length === 0 ? beginSurvey(settings) : undefined;
 }
 
-/**
- * How long the start waits for the look into repositories when all else is done, in milliseconds: some hundred
- * thousand files. Whatever lies in there, clients must not wait for it.
- */
-const patience = 500;
+/** How long the start waits for the look into repositories when all else is done, in milliseconds: clients wait for the start. */
+const patience = 30;
 
 /** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
 const mostLines = 20;

@@ -36,7 +36,22 @@ const kinds: Record<string, string> = { l: "symlink", p: "FIFO", s: "socket", b:
 export function beginLook(repositories: readonly string[], owner: Owner): Look {
   if (repositories.length === 0) return { end: async () => ({ found: [], isComplete: true }) };
   // -H: the repository itself may be an operator's symlink.
-  const find = ["find", "-H", "-files0-from", "-", "-mindepth", "1", "!", "-type", "f", "!", "-type", "d"];
+  // nice: it goes on beside work that clients wait for.
+  const find = [
+    "nice",
+    "find",
+    "-H",
+    "-files0-from",
+    "-",
+    "-mindepth",
+    "1",
+    "!",
+    "-type",
+    "f",
+    "!",
+    "-type",
+    "d",
+  ];
   const [program = "", ...words] = isRoot()
     ? asOwner(owner, [...find, "-printf", "%H\\0%P\\0%y\\0"])
     : [...find, "-printf", "%H\\0%P\\0%y\\0"];
@@ -58,6 +73,19 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
     },
   };
 }
+
+/** Looks at all entries of repositories in a process of its own, which prints what it finds when it has, and nobody waits for. */
+export function lookInBackground(repositories: readonly string[]): void {
+  const list = unnamedFile(repositories.join("\0"));
+  spawn(process.execPath, [backgroundCommand], {
+    detached: true,
+    stdio: [list, "ignore", "inherit"],
+  }).unref();
+  closeSync(list);
+}
+
+/** The command that the process in the background runs: it reads the paths of repositories, with a zero byte between two. */
+export const backgroundCommand = "look";
 
 /** A file without a name, to be read from its beginning; a pipe would have to be fed while other work goes on. */
 function unnamedFile(content: string): number {

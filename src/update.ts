@@ -131,19 +131,17 @@ function remarksOn(
   ];
 }
 
-/** What the look has found, a line for each repository. @param patience for how long to wait for it, in milliseconds */
+/**
+ * What the look has found, a line for each repository.
+ * @param patience for how long to wait for it, in milliseconds
+ * @returns null where it was not done by then
+ */
 export async function strangeRemarks(
   { look, ours }: Pick<UpdatePlan, "look" | "ours">,
   patience: number,
-): Promise<string[]> {
+): Promise<string[] | null> {
   const { found, isComplete } = await look.end(patience);
-  const lines = found.filter(({ repository }) => ours.has(repository)).map(describeStrange);
-  return isComplete
-    ? lines
-    : [
-        ...lines,
-        `not all files under ${repositoryFolder} were looked at in time; check all looks at each repository's`,
-      ];
+  return isComplete ? found.filter(({ repository }) => ours.has(repository)).map(describeStrange) : null;
 }
 
 /** The plan, a line for each change. */

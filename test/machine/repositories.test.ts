@@ -240,6 +240,16 @@ test("what is no regular file or directory in a repository is named by an update
   }
 });
 
+test("where there is much to look at, a start does not wait for it, and tells it later", async () => {
+  await machine.ok(
+    "mkdir /repos/web/data/7 && cd /repos/web/data/7 && seq 300000 | xargs touch && ln -s /etc/passwd last && chown -Rh 1000:1000 .",
+  );
+  await restart();
+  await machine.logged(/WARNING: \/repos\/web\/data\/7\/last \(symlink\): borg puts/);
+  // Nothing is left of it.
+  await machine.ok("sleep 0.5; ! pgrep -f 'borgserver look'");
+});
+
 test("a start takes as long with any locks, and changes none that it cannot read", async () => {
   await machine.ok("cp -a /repos/web /repos/odd");
   const seconds = async () =>
