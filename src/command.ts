@@ -152,7 +152,7 @@ function check(): number {
   return exitCode.done;
 }
 
-/** How long an update waits for the look into repositories when all else is done, in milliseconds. */
+/** How long an update looks into repositories, in milliseconds. */
 const patience = 2000;
 
 const tooMuch = [
@@ -169,7 +169,7 @@ async function update(): Promise<number> {
   for (const line of [
     ...done.failures,
     ...done.remarks,
-    ...((await strangeRemarks(done, patience)) ?? tooMuch),
+    ...((await strangeRemarks(done, content.settings, patience)) ?? tooMuch),
   ])
     note(line);
   return done.failures.length > 0 ? exitCode.failed : exitCode.done;
@@ -180,7 +180,7 @@ async function dryRun(): Promise<number> {
   const plan = planUpdate(content);
   const lines = printUpdate(plan);
   const failures = blockedLines(plan.repositories);
-  const remarks = [...plan.remarks, ...((await strangeRemarks(plan, patience)) ?? tooMuch)];
+  const remarks = [...plan.remarks, ...((await strangeRemarks(plan, content.settings, patience)) ?? tooMuch)];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
   for (const line of [...failures, ...remarks]) note(line);

@@ -17,18 +17,17 @@ import { settingsOfStart, storeSettings } from "./settings-in-force.ts";
 import { opensshVersion, writeSshdConfig } from "./sshd.ts";
 import { describeForeignLocks, removeStaleLocks } from "./stale-locks.ts";
 import { beginLook, describeStrange, lookInBackground } from "./strange-entries.ts";
-import { applyUpdate, beginSurvey, type Found, printOwners, strangeRemarks } from "./update.ts";
+import { applyUpdate, printOwners, strangeRemarks } from "./update.ts";
 
 /** Everything between the start of the container and the start of sshd, and what it tells the operator. */
 export async function prepareStart(environment: Environment): Promise<void> {
   checkRequirements();
   mkdirSync(runFolder, { recursive: true });
-  const found = beginEarly(environment);
   const borg = testBorg();
   const { content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
-    const update = applyUpdate(checked.content, found ?? beginSurvey(checked.content.settings));
+    const update = applyUpdate(checked.content, true);
     const locks = removeStaleLocks(update.locked, checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
@@ -55,7 +54,7 @@ export async function prepareStart(environment: Environment): Promise<void> {
   const held = describeForeignLocks(locks, new Date());
   if (held) note(held);
   for (const remark of [...update.failures, ...update.remarks]) warn(remark);
-  const strange = await strangeRemarks(update, patience);
+  const strange = await strangeRemarks(update, settings, patience);
   if (strange) strange.forEach(warn);
   else lookInBackground([...update.ours]);
 }
@@ -70,14 +69,8 @@ export async function reportStrangeEntries(): Promise<void> {
 
 const warn = (line: string) => note(`WARNING: ${line}`);
 
-/** The look into repositories goes on while borg tests itself. Problems of the settings are told later, with all others. */
-function beginEarly(environment: Environment): Found | undefined {
-  const { settings, problems } = readSettings(environment, reservedIds(readAccountFiles()));
-  return problems.length === 0 ? beginSurvey(settings) : undefined;
-}
-
-/** How long the start waits for the look into repositories when all else is done, in milliseconds: clients wait for the start. */
-const patience = 30;
+/** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
+const patience = 40;
 
 /** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
 const mostLines = 20;

@@ -14,7 +14,7 @@ export interface StrangeEntries {
   count: number;
 }
 
-/** A look into repositories that goes on beside other work. */
+/** A look into repositories. */
 export interface Look {
   /**
    * Waits for its end.
@@ -36,7 +36,7 @@ const kinds: Record<string, string> = { l: "symlink", p: "FIFO", s: "socket", b:
 export function beginLook(repositories: readonly string[], owner: Owner): Look {
   if (repositories.length === 0) return { end: async () => ({ found: [], isComplete: true }) };
   // -H: the repository itself may be an operator's symlink.
-  // nice: it goes on beside work that clients wait for.
+  // nice: it may go on while the server serves.
   const find = [
     "nice",
     "find",

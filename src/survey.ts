@@ -36,8 +36,6 @@ export interface Entry {
   /** Files of a repository's top level that belong to somebody else than the owner. */
   foreign: string[];
   isLocked: boolean;
-  /** Whether there is something named `data`, where borg keeps what was backed up. */
-  hasData: boolean;
   /** Repositories inside that is none itself. */
   nested: string[];
 }
@@ -94,7 +92,6 @@ function lookAt(path: string, owner: Owner): Entry | null {
     state: { is: "other", config: "" },
     foreign: [],
     isLocked: false,
-    hasData: false,
     nested: [],
   };
   let inside: Dirent[];
@@ -124,7 +121,6 @@ function lookAt(path: string, owner: Owner): Entry | null {
     return entry;
   }
   entry.state = stateOf(path, inside, owner);
-  entry.hasData = inside.some(({ name }) => name === "data");
   if (entry.state.is === "repository") {
     entry.foreign = foreignFiles(path, inside, owner);
     entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");

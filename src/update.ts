@@ -13,7 +13,7 @@ import {
 } from "./repositories.ts";
 import { lostRepositories, lostText, nestedText, unaddressableText, unsuitableName } from "./roll-call.ts";
 import { settingsOfStart } from "./settings-in-force.ts";
-import { beginLook, describeStrange, type Look } from "./strange-entries.ts";
+import { beginLook, describeStrange } from "./strange-entries.ts";
 import { type Survey, survey } from "./survey.ts";
 
 /** What brings accounts and repository directories in step with the index. */
@@ -24,69 +24,45 @@ export interface UpdatePlan {
   remarks: string[];
   /** The paths of repositories, and of accounts' directories. */
   ours: ReadonlySet<string>;
-  /** A look at what is in them, and may be in others, which goes on meanwhile. */
-  look: Look;
-}
-
-/** What lies under /repos, and a look at what is in the repositories, which goes on meanwhile. */
-export interface Found {
-  survey: Survey;
-  look: Look;
-}
-
-/** Looks at what lies under /repos. */
-export function beginSurvey(owner: Owner): Found {
-  const found = surveyRepositories(owner);
-  // Which directories are accounts' may not be known yet.
-  const paths = found.entries.filter(({ state, hasData }) => state.is === "repository" || hasData);
-  return {
-    survey: found,
-    look: beginLook(
-      paths.map(({ path }) => path),
-      owner,
-    ),
-  };
 }
 
 /** Computes the plan; nothing is changed. */
 export function planUpdate({ accounts, settings }: IndexContent): UpdatePlan {
-  const { survey, look } = beginSurvey(settings);
+  const found = surveyRepositories(settings);
   const ofAccounts = accountPaths(accounts);
   const mayReown = settingsOfStart() !== null;
   return {
     accounts: planAccounts(readAllAccountFiles(), accounts, settings.uid),
-    repositories: planRepositories(accounts, settings, survey, lookAtTop(), undefined, mayReown),
-    remarks: remarksOn(survey, ofAccounts, knownRepositories(repositoryFolder, settings)),
-    ours: oursOf(survey, ofAccounts),
-    look,
+    repositories: planRepositories(accounts, settings, found, lookAtTop(), undefined, mayReown),
+    remarks: remarksOn(found, ofAccounts, knownRepositories(repositoryFolder, settings)),
+    ours: oursOf(found, ofAccounts),
   };
 }
 
 /**
  * Makes the directories, then the accounts, so that nobody can log in to a home that is not there yet.
  * The caller holds the lock (lock.ts) and has published the index.
- * @param ofStart what the server's start has found; its settings say whose the repositories are
+ * @param isStart whether this is the server's start, whose settings say whose the repositories are
  * @returns what was done, a line for each directory that could not be changed, and the repositories that hold a lock
  */
 export function applyUpdate(
   { accounts, settings }: IndexContent,
-  ofStart?: Found,
+  isStart = false,
 ): UpdatePlan & { failures: string[]; locked: string[] } {
-  const { survey, look } = ofStart ?? beginSurvey(settings);
+  const found = surveyRepositories(settings);
   const ofAccounts = accountPaths(accounts);
-  const ours = oursOf(survey, ofAccounts);
-  const mayReown = ofStart !== undefined || settingsOfStart() !== null;
-  const plan = planRepositories(accounts, settings, survey, lookAtTop(), undefined, mayReown);
+  const ours = oursOf(found, ofAccounts);
+  const mayReown = isStart || settingsOfStart() !== null;
+  const plan = planRepositories(accounts, settings, found, lookAtTop(), undefined, mayReown);
   const { done, failures } = applyRepositories(plan, settings);
   const known = knownRepositories(repositoryFolder, settings);
-  const notRecorded = recordRepositories(survey, known, settings);
+  const notRecorded = recordRepositories(found, known, settings);
   return {
     repositories: done,
     failures,
-    remarks: [...remarksOn(survey, ofAccounts, known), ...(notRecorded ? [notRecorded] : [])],
+    remarks: [...remarksOn(found, ofAccounts, known), ...(notRecorded ? [notRecorded] : [])],
     ours,
-    look,
-    locked: survey.entries.filter(({ path, isLocked }) => isLocked && ours.has(path)).map(({ path }) => path),
+    locked: found.entries.filter(({ path, isLocked }) => isLocked && ours.has(path)).map(({ path }) => path),
     accounts: applyAccounts((files) => planAccounts(files, accounts, settings.uid)),
   };
 }
@@ -132,16 +108,17 @@ function remarksOn(
 }
 
 /**
- * What the look has found, a line for each repository.
- * @param patience for how long to wait for it, in milliseconds
- * @returns null where it was not done by then
+ * What is in the repositories and should not be, a line for each.
+ * @param patience for how long to look, in milliseconds
+ * @returns null where that was not enough
  */
 export async function strangeRemarks(
-  { look, ours }: Pick<UpdatePlan, "look" | "ours">,
+  { ours }: Pick<UpdatePlan, "ours">,
+  owner: Owner,
   patience: number,
 ): Promise<string[] | null> {
-  const { found, isComplete } = await look.end(patience);
-  return isComplete ? found.filter(({ repository }) => ours.has(repository)).map(describeStrange) : null;
+  const { found, isComplete } = await beginLook([...ours], owner).end(patience);
+  return isComplete ? found.map(describeStrange) : null;
 }
 
 /** The plan, a line for each change. */

@@ -22,7 +22,6 @@ const entry = (path: string, of: Partial<Entry> = {}): Entry => ({
   state: { is: "repository" },
   foreign: [],
   isLocked: false,
-  hasData: true,
   nested: [],
   ...of,
 });

@@ -9,7 +9,6 @@ const entry = (path: string, state: State, nested: string[] = []): Entry => ({
   state,
   foreign: [],
   isLocked: false,
-  hasData: false,
   nested,
 });
 const other: State = { is: "other", config: "" };
