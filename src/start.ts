@@ -70,7 +70,7 @@ export async function reportStrangeEntries(): Promise<void> {
 const warn = (line: string) => note(`WARNING: ${line}`);
 
 /** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
-const patience = 40;
+const patience = 25;
 
 /** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
 const mostLines = 20;

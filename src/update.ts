@@ -22,7 +22,7 @@ export interface UpdatePlan {
   repositories: RepositoryPlan;
   /** What is there and should not be so, a line each. */
   remarks: string[];
-  /** The paths of repositories, and of accounts' directories. */
+  /** The paths of repositories, and of accounts' directories that hold something else. */
   ours: ReadonlySet<string>;
 }
 
@@ -75,11 +75,13 @@ function surveyRepositories(owner: Owner): Survey {
   }
 }
 
-/** The paths of repositories, and of accounts' directories whatever they hold. */
+/** The paths of repositories, and of accounts' directories that hold something else. */
 const oursOf = ({ entries }: Survey, ofAccounts: ReadonlySet<string>) =>
   new Set(
     entries
-      .filter(({ path, state }) => state.is === "repository" || ofAccounts.has(path))
+      .filter(
+        ({ path, state }) => state.is === "repository" || (state.is === "other" && ofAccounts.has(path)),
+      )
       .map(({ path }) => path),
   );
 
