@@ -13,13 +13,22 @@ import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
 import { isRoot } from "./owner.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
-import { printable } from "./problem.ts";
 import { checkedContent, countKeys, publish, summary } from "./rebuild.ts";
-import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
+import {
+  exitCode,
+  note,
+  OperatorError,
+  ProblemsFound,
+  reportFailure,
+  say,
+  sayJson,
+  sayText,
+} from "./report.ts";
 import { blockedLines } from "./repositories.ts";
 import { endAllSessions, endRevokedConnections } from "./session-end.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
-import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
+import { backgroundCommand } from "./strange-entries.ts";
+import { applyUpdate, planUpdate, printUpdate, strangeRemarks } from "./update.ts";
 
 /** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
 const commandNames = ["index", "update-borgusers"];
@@ -52,6 +61,7 @@ async function runCommand(words: string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: false })
     .addHelpText("after", exitCodeHelp)
     .enablePositionalOptions()
+    .configureOutput({ writeOut: (text) => sayText(1, text), writeErr: (text) => sayText(2, text) })
     .exitOverride();
 
   const index = program.command("index").description("the index that decides logins");
@@ -78,7 +88,7 @@ async function runCommand(words: string[]): Promise<number> {
     .command("update-borgusers")
     .description("index rebuild, then accounts and repository directories")
     .option("--dry-run", "print what would be done; nothing is changed")
-    .action((options: { dryRun?: boolean }) => finish(options.dryRun ? dryRun() : update()));
+    .action(async (options: { dryRun?: boolean }) => finish(await (options.dryRun ? dryRun() : update())));
   program
     .command("known-hosts")
     .description("known_hosts lines for clients to pin, before they first connect")
@@ -103,7 +113,7 @@ async function runCommand(words: string[]): Promise<number> {
     .passThroughOptions()
     .action(async (options: string[]) => {
       const { prepareStart } = await import("./start.ts"); // what a start needs, no other command has to load
-      prepareStart(process.env, options);
+      await prepareStart(process.env, options);
     });
   program
     .command("stop", { hidden: true }) // the entrypoint's, after it ended sshd
@@ -111,6 +121,12 @@ async function runCommand(words: string[]): Promise<number> {
   program
     .command("health", { hidden: true }) // the health check's
     .action(async () => finish(await checkHealth()));
+  program
+    .command(backgroundCommand, { hidden: true }) // what a start leaves behind
+    .action(async () => {
+      const { reportStrangeEntries } = await import("./start.ts");
+      await reportStrangeEntries();
+    });
   program
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
@@ -174,7 +190,7 @@ async function checkHealth(): Promise<number> {
 function check(): number {
   const { content, skipped } = checkedContent(settingsInForce(process.env), "nothing");
   say(`no problems: ${summary(content, countKeys(content))}`);
-  for (const path of skipped) say(printable(`skipped: ${path}`));
+  for (const path of skipped) say(`skipped: ${path}`);
   const difference = publishedDifference(content);
   if (difference)
     note(`the published index ${difference}. To publish what the files say: index rebuild --full`);
@@ -192,19 +208,31 @@ function publishedDifference({ accounts }: IndexContent): string | null {
   }
 }
 
-function update(): number {
+/** How long an update looks into repositories, in milliseconds. */
+const patience = 2000;
+
+const tooMuch = [
+  "there is too much in the repositories to look at all of it here; commands on all look at each one's files",
+];
+
+async function update(): Promise<number> {
   const { content, keys, ...done } = withLock(lockFile, () => {
     const { content } = checkedContent(settingsInForce(process.env), "content");
     return { content, keys: publish(content), ...applyUpdate(content) };
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
-  for (const failure of done.failures) note(failure);
+  for (const line of [
+    ...done.failures,
+    ...done.remarks,
+    ...((await strangeRemarks(done, content.settings, patience)) ?? tooMuch),
+  ])
+    note(line);
   const code = endRevoked(content.settings.uid);
   return done.failures.length > 0 ? exitCode.failed : code;
 }
 
-function dryRun(): number {
+async function dryRun(): Promise<number> {
   const { content } = checkedContent(settingsInForce(process.env), "nothing");
   const plan = planUpdate(content);
   const revoked = revokedConnections(
@@ -213,10 +241,11 @@ function dryRun(): number {
   );
   const lines = [...printUpdate(plan), ...linesOf(revoked).map((line) => `${line} ended`)];
   const failures = blockedLines(plan.repositories);
+  const remarks = [...plan.remarks, ...((await strangeRemarks(plan, content.settings, patience)) ?? tooMuch)];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
-  for (const failure of failures) note(failure);
-  if (lines.length + failures.length === 0) say("accounts and repositories are in step");
+  for (const line of [...failures, ...remarks]) note(line);
+  if (lines.length + failures.length + remarks.length === 0) say("accounts and repositories are in step");
   return failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
@@ -229,7 +258,7 @@ function list(json: boolean): number {
       source,
       keys: keys.map(({ blob: _, ...key }) => key),
     }));
-    say(JSON.stringify(shown, null, 2));
+    sayJson(shown);
     return exitCode.done;
   }
   for (const { name, role, keys } of accounts) {
@@ -238,7 +267,7 @@ function list(json: boolean): number {
       const limits = [addresses && `from ${addresses}`, expires && `until ${expires}`]
         .filter(Boolean)
         .map((limit) => ` (${limit})`);
-      say(`  ${fingerprint} ${type}${comment && ` ${printable(comment)}`}${limits.join("")}`);
+      say(`  ${fingerprint} ${type}${comment && ` ${comment}`}${limits.join("")}`);
     }
   }
   if (accounts.length === 0) note("the index holds no accounts");

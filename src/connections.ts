@@ -5,7 +5,6 @@ import type { ConnectionRecord } from "./connection-record.ts";
 import { lookUpGrant } from "./index-lookup.ts";
 import type { FoundAccount } from "./key-folder.ts";
 import { connectionFolder, indexFile } from "./paths.ts";
-import { printable } from "./problem.ts";
 import { type Process, readProcesses, userOf } from "./process-table.ts";
 import { runningSshd } from "./sshd-process.ts";
 
@@ -47,8 +46,7 @@ export function linesOf(connections: readonly Connection[]): string[] {
   const counts = new Map<string, number>();
   for (const { account } of connections) counts.set(account, (counts.get(account) ?? 0) + 1);
   return [...counts].map(
-    ([account, count]) =>
-      `account ${printable(account)}: ${count === 1 ? "1 connection" : `${count} connections`}`,
+    ([account, count]) => `account ${account}: ${count === 1 ? "1 connection" : `${count} connections`}`,
   );
 }
 

@@ -42,6 +42,16 @@ export function publishedFiles(file: string): PublishedFiles {
   }
 }
 
+/** The accounts of a published index, by name and role; none where it cannot answer, or not to this user. */
+export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
+  try {
+    const sql = "SELECT name, role FROM account";
+    return withIndex(file, (index) => index.prepare<Pick<Account, "name" | "role">>(sql).all());
+  } catch {
+    return [];
+  }
+}
+
 /**
  * The roles that accounts of the key folder have in a published index, of whichever schema version: each had these
  * columns. Null where it cannot answer or is damaged.

@@ -39,3 +39,18 @@ function ofLibrary(): { setegid(id: number): void; seteuid(id: number): void } {
   };
   return { setegid: become(symbols.setegid), seteuid: become(symbols.seteuid) };
 }
+
+/** Looks as root; where the storage closes that to root, as the owner. Throws what either look throws. */
+export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result {
+  try {
+    return look();
+  } catch (error) {
+    if (!isClosedToRoot(error)) throw error;
+    return whileOwner(owner, look);
+  }
+}
+
+/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
+export function isClosedToRoot(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+}

@@ -1,6 +1,8 @@
 /** Where things are on a server. Fixed: sshd checks some of them, operators mount others. */
 export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
+/** The server's own records, which lie with the repositories and which no session but an admin's can reach. */
+export const recordsFolder = `${repositoryFolder}/.borgserver`;
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
 /** Starts the real borg (scripts/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
