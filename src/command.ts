@@ -222,13 +222,13 @@ async function update(): Promise<number> {
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
+  const code = endRevoked(content.settings.uid);
   for (const line of [
     ...done.failures,
     ...done.remarks,
     ...((await strangeRemarks(done, content.settings, patience)) ?? tooMuch),
   ])
     note(line);
-  const code = endRevoked(content.settings.uid);
   return done.failures.length > 0 ? exitCode.failed : code;
 }
 
