@@ -25,7 +25,7 @@ RUN /opt/borg/bin/borg serve </dev/null
 
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-      openssh-server systemd-standalone-tmpfiles python3 tini tzdata libacl1 liblz4-1 libssl3t64 libxxhash0 libzstd1 \
+      openssh-server systemd-standalone-tmpfiles python3 tini tzdata tzdata-legacy libacl1 liblz4-1 libssl3t64 libxxhash0 libzstd1 \
  && rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc /usr/share/man \
  && mkdir -p /repos
 COPY --from=borg /opt/borg /opt/borg
@@ -34,7 +34,8 @@ RUN /usr/local/lib/borgserver/install system
 
 EXPOSE 22
 VOLUME /sshkeys /repos
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
+# It asks the login program, which has 20 seconds on a slow machine.
+HEALTHCHECK --interval=30s --timeout=25s --start-period=60s CMD ["/usr/local/lib/borgserver/health"]
 # tini reaps orphans and passes signals on.
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/lib/borgserver/entrypoint"]
 CMD ["sshd"]

@@ -11,8 +11,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import type { AccountFiles, AccountPlan } from "./account-plan.ts";
+import { type AccountFiles, type AccountPlan, incomplete } from "./account-plan.ts";
 import { OperatorError } from "./report.ts";
+import { foreignOwner } from "./user-namespace.ts";
 
 /** Reads the account files as bytes (latin1), so that what is not ours can be written back as it was. */
 export function readAccountFiles(): Omit<AccountFiles, "shadow"> {
@@ -24,7 +25,15 @@ export function readAllAccountFiles(): AccountFiles {
   return { ...readAccountFiles(), shadow: read("shadow") };
 }
 
-const read = (name: string) => readFileSync(`/etc/${name}`, "latin1");
+function read(name: string): string {
+  try {
+    return readFileSync(`/etc/${name}`, "latin1");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new OperatorError(`there is no /etc/${name}, and so no account`, incomplete);
+    throw new OperatorError(`/etc/${name} cannot be read (${code})`, foreignOwner(`/etc/${name}`)?.hint);
+  }
+}
 
 /**
  * Computes a plan on the account files and writes it, under the locks that useradd(8) and its kin take. Each

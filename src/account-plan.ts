@@ -92,11 +92,21 @@ export function roleGids(group: string): Record<Role, number> {
   const gids = new Map(linesOf(group).map((line) => [nameOf(line), Number(line.split(":")[2])]));
   const gidOfRole = (role: Role) => {
     const gid = gids.get(roles[role].group);
-    if (gid === undefined)
-      throw new Error(`the group ${roles[role].group} does not exist: run scripts/install`);
+    if (gid === undefined) throw new Error(`the group ${roles[role].group} does not exist. ${incomplete}`);
     return gid;
   };
   return Object.fromEntries(roleNames.map((role) => [role, gidOfRole(role)])) as Record<Role, number>;
+}
+
+/** The roles that the system has accounts of, beside that of BORG_SSHKEYS. */
+export function rolesOnSystem(files: Omit<AccountFiles, "shadow">): Set<Role> {
+  const gids = roleGids(files.group);
+  const found = new Set(
+    linesOf(files.passwd)
+      .filter((line) => nameOf(line) !== borg.name)
+      .map(gidOf),
+  );
+  return new Set(roleNames.filter((role) => found.has(gids[role])));
 }
 
 /** The names that no key file may have: accounts that are not ours, and `borg`, which BORG_SSHKEYS fills. */
@@ -106,11 +116,12 @@ export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
   return new Set([borg.name, ...foreign.map(nameOf)]);
 }
 
+/** What to do where /etc lacks what scripts/install puts there: an empty volume, or one of another image. */
+export const incomplete =
+  "If /etc is a volume, remove it and give the container a new one, without a name, which gets the image's own; without a container, run scripts/install.";
+
 /** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
-export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): {
-  uids: Map<number, string>;
-  gids: Map<number, string>;
-} {
+export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): Ids {
   const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys"].includes(nameOf(line)));
   return {
     uids: new Map(relied.map((line) => [Number(line.split(":")[2]), nameOf(line)])),
@@ -118,11 +129,45 @@ export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): {
   };
 }
 
+/** Numeric ids, each with the name it has. */
+export interface Ids {
+  uids: Map<number, string>;
+  gids: Map<number, string>;
+}
+
+/** Those, and the role groups: all ids that are the server's own. */
+export function ownIds(files: Omit<AccountFiles, "shadow">): Ids {
+  const { uids, gids } = reservedIds(files);
+  const ofRoles = Object.entries(roleGids(files.group));
+  return {
+    uids,
+    gids: new Map([...gids, ...ofRoles.map(([role, gid]) => [gid, roles[role as Role].group] as const)]),
+  };
+}
+
 /** The numeric primary group of an account. Throws where there is no such account. */
 export function gidOfAccount({ passwd }: Pick<AccountFiles, "passwd">, name: string): number {
   const line = linesOf(passwd).find((line) => nameOf(line) === name);
-  if (!line) throw new Error(`the account ${name} does not exist: run scripts/install`);
+  if (!line) throw new Error(`the account ${name} does not exist. ${incomplete}`);
   return gidOf(line);
+}
+
+/** Whether an account is the one and only member of a group. */
+export function isGroupOfOne(
+  { passwd, group }: Omit<AccountFiles, "shadow">,
+  gid: number,
+  name: string,
+): boolean {
+  const primary = linesOf(passwd)
+    .filter((line) => gidOf(line) === gid)
+    .map(nameOf);
+  const further = linesOf(group)
+    .map((line) => line.split(":"))
+    .filter((fields) => Number(fields[2]) === gid)
+    .flatMap((fields) => fields[3]?.split(",") ?? [])
+    .filter((member) => member !== "");
+  const members = new Set([...primary, ...further]);
+  return members.size === 1 && members.has(name);
 }
 
 function passwdLine({ name, role }: NamedRole, uid: number, gid: number): string {

@@ -1,4 +1,5 @@
 import { stderr, stdout, write } from "bun";
+import { recordConnection } from "./connection-record.ts";
 import { lookUpGrant } from "./index-lookup.ts";
 import { keyLine } from "./key-line.ts";
 import { indexFile } from "./paths.ts";
@@ -11,9 +12,12 @@ import { forcedCommand } from "./role.ts";
  * @returns the exit code
  */
 export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
-  let line: string | null;
+  let line: string;
   try {
-    line = answer(account, fingerprint);
+    const grant = lookUpGrant(indexFile, account, fingerprint);
+    if (!grant) return 0;
+    const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
+    line = keyLine(command, grant, grant.type, grant.blob);
   } catch (error) {
     return await denied(
       account,
@@ -21,23 +25,27 @@ export async function authorizedKeys(account: string, fingerprint: string): Prom
     );
   }
   try {
-    if (line) await write(stdout, `${line}\n`);
+    await recordConnection({ account, fingerprint });
+  } catch (error) {
+    // Who can be let in is, also where /run is full; only the end of the key would not end the connection.
+    await say(`login of ${account}: its connection could not be recorded: ${reasonOf(error)}`);
+  }
+  try {
+    await write(stdout, `${line}\n`);
     return 0;
   } catch (error) {
     return await denied(account, `the answer could not be written: ${reasonOf(error)}`);
   }
 }
 
-function answer(account: string, fingerprint: string): string | null {
-  const grant = lookUpGrant(indexFile, account, fingerprint);
-  if (!grant) return null;
-  const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
-  return keyLine(command, grant, grant.type, grant.blob);
+async function denied(account: string, reason: string): Promise<number> {
+  await say(`login of ${account} denied: ${reason}`);
+  return 1;
 }
 
-async function denied(account: string, reason: string): Promise<number> {
-  await write(stderr, `${printable(`borgserver: login of ${account} denied: ${reason}`)}\n`);
-  return 1;
+/** Writes a line into sshd's log. */
+async function say(line: string): Promise<void> {
+  await write(stderr, `${printable(`borgserver: ${line}`)}\n`);
 }
 
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -2,13 +2,19 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
-import { asOwner, isRoot, type Owner, whileOwner } from "./owner.ts";
-import { borgFile, borgHome, repositoryFolder } from "./paths.ts";
-import { type Problem, printable } from "./problem.ts";
-import { OperatorError, say } from "./report.ts";
-import { changeOwnerOfAll, listRepositories } from "./repositories.ts";
+import { forAll } from "./borg-words.ts";
+import { accountsServed } from "./index-read.ts";
+import { howToForget, knownRepositories, recordRepositories } from "./known-repositories.ts";
+import { asOwner, isRoot, type Owner } from "./owner.ts";
+import { borgFile, borgHome, indexFile, repositoryFolder } from "./paths.ts";
+import type { Problem } from "./problem.ts";
+import { exitCode, heading, note, OperatorError, passOn, say } from "./report.ts";
+import { accountPaths, changeOwnerOfAll } from "./repositories.ts";
 import { roleNames, roles } from "./role.ts";
+import { type Call, callRoll } from "./roll-call.ts";
 import type { Settings } from "./settings.ts";
+import { beginLook, describeStrange } from "./strange-entries.ts";
+import { survey } from "./survey.ts";
 
 /**
  * Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. A serve without a
@@ -43,19 +49,23 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
 }
 
 /**
- * Runs a borg command as the owner of the repositories, never as root. The word `all` stands for every
- * repository, one after the other; a signal ends the run.
+ * Runs a borg command as the owner of the repositories, never as root. The word `all` in the repository's place stands
+ * for every one, one after the other; a signal ends the run.
  * @param serving whether the server runs in this container
  * @returns the exit code; of several runs the worst
  */
 export async function runBorg(words: readonly string[], owner: Owner, serving: boolean): Promise<number> {
   const environment = environmentOf(serving);
+  const wordsFor = forAll(words);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
-  if (!words.includes("all")) becomeBorg(borgAs(owner, words), environment);
+  if (!wordsFor) {
+    becomeBorg(borgAs(owner, words), environment);
+    return exitCode.failed; // never reached
+  }
 
-  const repositories = whileOwner(owner, () => listRepositories(repositoryFolder));
-  if (repositories.length === 0)
-    throw new OperatorError(`there is no repository under ${repositoryFolder} yet`);
+  const calls = callRepositories(owner);
+  // Whoever reads JSON wants nothing between one repository's and the next.
+  const isJson = words.some((word) => word === "--json" || word === "--json-lines");
   let child: ChildProcess | undefined;
   let signal: NodeJS.Signals | undefined;
   for (const each of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
@@ -64,17 +74,41 @@ export async function runBorg(words: readonly string[], owner: Owner, serving: b
       if (each !== "SIGINT") child?.kill(each); // a terminal sends SIGINT to borg as well
     });
   let worst = 0;
-  for (const repository of repositories) {
-    say(printable(`${repository}:`));
-    const own = words.map((word) => (word === "all" ? repository : word));
-    const [program = "", ...rest] = borgAs(owner, own);
-    child = spawn(program, rest, { stdio: "inherit", env: environment });
-    const [code, ended] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
-    signal ??= ended ?? undefined;
+  for (const { path, problem, fails } of calls) {
+    if (!problem || fails) (isJson ? heading : say)(`${path}:`);
+    if (problem) {
+      note(`${path} ${problem}`);
+      if (fails) worst = Math.max(worst, borgsError);
+      continue;
+    }
+    const look = beginLook([path], owner);
+    const [program = "", ...rest] = borgAs(owner, wordsFor(path));
+    child = spawn(program, rest, { stdio: ["inherit", "pipe", "pipe"], env: environment });
+    const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+    const [[code, endedBy]] = await Promise.all([
+      ended,
+      child.stdout && passOn(child.stdout, 1),
+      child.stderr && passOn(child.stderr, 2),
+    ]);
+    for (const strange of (await look.end()).found) note(describeStrange(strange));
+    signal ??= endedBy ?? undefined;
     if (signal) return 128 + constants.signals[signal];
     worst = Math.max(worst, code ?? 1);
   }
+  if (calls.every(({ problem, fails }) => problem && !fails))
+    throw new OperatorError(`there is no repository under ${repositoryFolder} yet`);
   return worst;
+}
+
+/** borg's exit code for an error; its 1 is a warning (borg(1), return codes). */
+const borgsError = 2;
+
+/** What a command on all repositories is run for, or has to name. */
+function callRepositories(owner: Owner): Call[] {
+  const found = survey(repositoryFolder, owner);
+  const known = knownRepositories(repositoryFolder, owner);
+  recordRepositories(found, known, owner);
+  return callRoll(found, accountPaths(accountsServed(indexFile)), known, howToForget);
 }
 
 function becomeBorg([program = "", ...words]: string[], environment: NodeJS.ProcessEnv): void {
@@ -95,8 +129,9 @@ function environmentOf(serving: boolean): NodeJS.ProcessEnv {
   // that is the sessions' (scripts/session). Elsewhere their processes cannot be seen and would all seem gone.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
   return {
-    // borg asks before it opens a repository that it does not know; these are all the server's own.
+    // borg asks before it opens a repository that it does not know, or knows from another place; these are all the server's own.
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+    BORG_RELOCATED_REPO_ACCESS_IS_OK: "yes",
     ...process.env,
     HOME: borgHome,
     BORG_HOST_ID: serving ? hostname() : elsewhere,

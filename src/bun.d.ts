@@ -13,10 +13,19 @@ declare module "bun" {
 }
 
 declare module "bun:ffi" {
-  export function dlopen(
+  type Value = number | NodeJS.TypedArray | null;
+
+  /** Functions of a C library, called with numbers, and arrays where they take an address. */
+  export function dlopen<Name extends string>(
     library: string,
-    functions: { alarm: { args: ["u32"]; returns: "u32" } },
-  ): { symbols: { alarm(seconds: number): number } };
+    functions: Record<Name, { args: readonly ("i32" | "u32" | "u64" | "ptr")[]; returns: "i32" }>,
+  ): { symbols: Record<Name, (...values: Value[]) => number> };
+}
+
+declare namespace NodeJS {
+  interface Process {
+    getBuiltinModule(name: "bun:ffi"): typeof import("bun:ffi");
+  }
 }
 
 declare module "bun:sqlite" {

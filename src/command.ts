@@ -1,22 +1,34 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { readAccountFiles } from "./account-files.ts";
 import { inStep } from "./account-plan.ts";
 import { runBorg } from "./borg.ts";
+import { linesOf, openConnections, opensByAccounts, revokedConnections } from "./connections.ts";
 import { knownHosts, readHostKeys } from "./host-keys.ts";
+import type { IndexContent } from "./index-content.ts";
+import { compare, formatDifference } from "./index-difference.ts";
 import { readIndex } from "./index-read.ts";
 import { parseKeyFile } from "./key-file.ts";
 import { withLock } from "./lock.ts";
 import { isRoot } from "./owner.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "./paths.ts";
-import { printable } from "./problem.ts";
 import { checkedContent, countKeys, publish, summary } from "./rebuild.ts";
-import { exitCode, note, OperatorError, ProblemsFound, reportFailure, say } from "./report.ts";
+import {
+  exitCode,
+  note,
+  OperatorError,
+  ProblemsFound,
+  reportFailure,
+  say,
+  sayJson,
+  sayText,
+} from "./report.ts";
 import { blockedLines } from "./repositories.ts";
+import { endAllSessions, endRevokedConnections } from "./session-end.ts";
 import { settingsInForce, settingsOfStart } from "./settings-in-force.ts";
-import { prepareStart } from "./start.ts";
-import { applyUpdate, planUpdate, printUpdate } from "./update.ts";
+import { backgroundCommand } from "./strange-entries.ts";
+import { applyUpdate, planUpdate, printUpdate, strangeRemarks } from "./update.ts";
 
 /** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
 const commandNames = ["index", "update-borgusers"];
@@ -49,6 +61,7 @@ async function runCommand(words: string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: false })
     .addHelpText("after", exitCodeHelp)
     .enablePositionalOptions()
+    .configureOutput({ writeOut: (text) => sayText(1, text), writeErr: (text) => sayText(2, text) })
     .exitOverride();
 
   const index = program.command("index").description("the index that decides logins");
@@ -59,7 +72,7 @@ async function runCommand(words: string[]): Promise<number> {
     .action((options: { full?: boolean }) => finish(rebuild(options.full === true)));
   index
     .command("check")
-    .description("the same validation; nothing is written")
+    .description("the same validation, what is skipped, and whether the index differs; nothing is written")
     .action(() => finish(check()));
   index
     .command("list")
@@ -75,7 +88,7 @@ async function runCommand(words: string[]): Promise<number> {
     .command("update-borgusers")
     .description("index rebuild, then accounts and repository directories")
     .option("--dry-run", "print what would be done; nothing is changed")
-    .action((options: { dryRun?: boolean }) => finish(options.dryRun ? dryRun() : update()));
+    .action(async (options: { dryRun?: boolean }) => finish(await (options.dryRun ? dryRun() : update())));
   program
     .command("known-hosts")
     .description("known_hosts lines for clients to pin, before they first connect")
@@ -93,8 +106,27 @@ async function runCommand(words: string[]): Promise<number> {
       finish(await runBorg(words, settingsInForce(process.env), settingsOfStart() !== null)),
     );
   program
-    .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd
-    .action(() => prepareStart(process.env));
+    .command("prepare", { hidden: true }) // the entrypoint's, before it starts sshd with these options
+    .argument("[options...]")
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (options: string[]) => {
+      const { prepareStart } = await import("./start.ts"); // what a start needs, no other command has to load
+      await prepareStart(process.env, options);
+    });
+  program
+    .command("stop", { hidden: true }) // the entrypoint's, after it ended sshd
+    .action(() => finish(stop()));
+  program
+    .command("health", { hidden: true }) // the health check's
+    .action(async () => finish(await checkHealth()));
+  program
+    .command(backgroundCommand, { hidden: true }) // what a start leaves behind
+    .action(async () => {
+      const { reportStrangeEntries } = await import("./start.ts");
+      await reportStrangeEntries();
+    });
   program
     .command("authorized-keys")
     .description("the answer to a login; called by sshd alone")
@@ -124,41 +156,96 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; t
 
 function rebuild(full: boolean): number {
   const { content, keys } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full });
+    const { content } = checkedContent(settingsInForce(process.env), full ? "nothing" : "stat");
     return { content, keys: publish(content) };
   });
   say(`index: ${summary(content, keys)}`);
   if (!inStep(readAccountFiles(), content.accounts, content.settings.uid))
     note("accounts differ from the index; to bring them in step: update-borgusers");
+  return endRevoked(content.settings.uid);
+}
+
+/** Ends what keys and accounts that are gone still have open, and says so. */
+function endRevoked(owner: number): number {
+  const { ended, left } = endRevokedConnections(owner);
+  for (const line of linesOf(ended)) say(`${line} ended`);
+  for (const line of linesOf(left))
+    note(`${line} could not be ended; a restart of the container ends them all`);
+  return left.length > 0 ? exitCode.failed : exitCode.done;
+}
+
+function stop(): number {
+  const reason = endAllSessions();
+  if (reason) note(reason);
   return exitCode.done;
+}
+
+async function checkHealth(): Promise<number> {
+  const { health } = await import("./health.ts");
+  const reason = health();
+  if (reason) say(reason);
+  return reason ? exitCode.failed : exitCode.done;
 }
 
 function check(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+  const { content, skipped } = checkedContent(settingsInForce(process.env), "nothing");
   say(`no problems: ${summary(content, countKeys(content))}`);
+  for (const path of skipped) say(`skipped: ${path}`);
+  const difference = publishedDifference(content);
+  if (difference)
+    note(`the published index ${difference}. To publish what the files say: index rebuild --full`);
   return exitCode.done;
 }
 
-function update(): number {
+/** How the published index differs from these files; null where it says the same, and before a first start. */
+function publishedDifference({ accounts }: IndexContent): string | null {
+  if (!existsSync(indexFile)) return settingsOfStart() ? "is missing" : null;
+  try {
+    const difference = formatDifference(compare(accounts, readIndex(indexFile)));
+    return difference && `differs from the files (${difference})`;
+  } catch (error) {
+    return `cannot answer: ${(error as Error).message}`;
+  }
+}
+
+/** How long an update looks into repositories, in milliseconds. */
+const patience = 2000;
+
+const tooMuch = [
+  "there is too much in the repositories to look at all of it here; commands on all look at each one's files",
+];
+
+async function update(): Promise<number> {
   const { content, keys, ...done } = withLock(lockFile, () => {
-    const content = checkedContent(settingsInForce(process.env), { full: false });
+    const { content } = checkedContent(settingsInForce(process.env), "content");
     return { content, keys: publish(content), ...applyUpdate(content) };
   });
   say(`index: ${summary(content, keys)}`);
   for (const line of printUpdate(done)) say(line);
-  for (const failure of done.failures) note(failure);
-  return done.failures.length > 0 ? exitCode.failed : exitCode.done;
+  const code = endRevoked(content.settings.uid);
+  for (const line of [
+    ...done.failures,
+    ...done.remarks,
+    ...((await strangeRemarks(done, content.settings, patience)) ?? tooMuch),
+  ])
+    note(line);
+  return done.failures.length > 0 ? exitCode.failed : code;
 }
 
-function dryRun(): number {
-  const content = checkedContent(settingsInForce(process.env), { full: true });
+async function dryRun(): Promise<number> {
+  const { content } = checkedContent(settingsInForce(process.env), "nothing");
   const plan = planUpdate(content);
-  const lines = printUpdate(plan);
+  const revoked = revokedConnections(
+    openConnections(content.settings.uid),
+    opensByAccounts(content.accounts),
+  );
+  const lines = [...printUpdate(plan), ...linesOf(revoked).map((line) => `${line} ended`)];
   const failures = blockedLines(plan.repositories);
+  const remarks = [...plan.remarks, ...((await strangeRemarks(plan, content.settings, patience)) ?? tooMuch)];
   say(`index: ${summary(content, countKeys(content))}`);
   for (const line of lines) say(`would be: ${line}`);
-  for (const failure of failures) note(failure);
-  if (lines.length + failures.length === 0) say("accounts and repositories are in step");
+  for (const line of [...failures, ...remarks]) note(line);
+  if (lines.length + failures.length + remarks.length === 0) say("accounts and repositories are in step");
   return failures.length > 0 ? exitCode.failed : exitCode.done;
 }
 
@@ -171,7 +258,7 @@ function list(json: boolean): number {
       source,
       keys: keys.map(({ blob: _, ...key }) => key),
     }));
-    say(JSON.stringify(shown, null, 2));
+    sayJson(shown);
     return exitCode.done;
   }
   for (const { name, role, keys } of accounts) {
@@ -180,7 +267,7 @@ function list(json: boolean): number {
       const limits = [addresses && `from ${addresses}`, expires && `until ${expires}`]
         .filter(Boolean)
         .map((limit) => ` (${limit})`);
-      say(`  ${fingerprint} ${type}${comment && ` ${printable(comment)}`}${limits.join("")}`);
+      say(`  ${fingerprint} ${type}${comment && ` ${comment}`}${limits.join("")}`);
     }
   }
   if (accounts.length === 0) note("the index holds no accounts");

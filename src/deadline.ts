@@ -1,9 +1,18 @@
 import { dlopen } from "bun:ffi";
 
+/** The kernel's clocks (setitimer(2)): the time of day's, and the processor time of this process in its own code and the kernel's. */
+const clocks = { real: 0, processor: 2 };
+
 /**
- * The kernel ends this process after so many seconds (alarm(2)), whatever it is doing: a timer of the runtime
- * would not fire during a blocking call.
+ * The kernel ends this process after so much time, whatever it is doing: a timer of the runtime would not fire
+ * during a blocking call. By SIGPROF after the processor time, by SIGALRM after the wall time.
+ * @param limits in seconds
  */
-export function setDeadline(seconds: number): void {
-  dlopen("libc.so.6", { alarm: { args: ["u32"], returns: "u32" } }).symbols.alarm(seconds);
+export function setDeadline(limits: { processor: number; real: number }): void {
+  const { symbols } = dlopen("libc.so.6", { setitimer: { args: ["i32", "ptr", "ptr"], returns: "i32" } });
+  for (const clock of ["processor", "real"] as const) {
+    // struct itimerval: not again, and after so many seconds and no microseconds.
+    const timer = new BigInt64Array([0n, 0n, BigInt(limits[clock]), 0n]);
+    symbols.setitimer(clocks[clock], timer, null);
+  }
 }

@@ -1,4 +1,5 @@
-import { type Stats, statfsSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { constants, type PathLike, readFileSync, type Stats, statfsSync, statSync } from "node:fs";
 
 /** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
 export interface FileState {
@@ -7,6 +8,8 @@ export interface FileState {
   ctime: number;
   inode: number;
   device: number;
+  /** SHA-256 of the content, in base64. */
+  hash: string;
 }
 
 /**
@@ -20,6 +23,8 @@ const localFileSystems = new Set([
 /** The coarsest time stamps of those, with room to spare. */
 const timeStep = 2000; // milliseconds
 
+const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("base64");
+
 /** Judges by what stat(2) says whether a file has changed between two rebuilds. */
 export class FileStates {
   readonly #now = Date.now();
@@ -29,11 +34,12 @@ export class FileStates {
    * The state by which the next rebuild sees whether the file has changed. None for a file that changed so
    * recently that its next change could have the same time stamp, that is from the future, or whose file system
    * does not tell: such a file is always read.
+   * @param content what was read after the file was looked at
    */
-  stateOf(path: string, { dev, size, mtimeMs, ctimeMs, ino }: Stats): FileState | null {
+  stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats, content: Buffer): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
     return settled && this.#tells(path, dev)
-      ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev }
+      ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev, hash: hashOf(content) }
       : null;
   }
 
@@ -52,7 +58,16 @@ export class FileStates {
     }
   }
 
-  #tells(path: string, device: number): boolean {
+  /** For a file that is unchanged by that: whether its content is the same as well. */
+  hasContent(path: PathLike, { hash }: FileState): boolean {
+    try {
+      return hashOf(readFileSync(path, { flag: constants.O_RDONLY | constants.O_NONBLOCK })) === hash;
+    } catch {
+      return false;
+    }
+  }
+
+  #tells(path: PathLike, device: number): boolean {
     let tells = this.#isLocal.get(device);
     if (tells === undefined) {
       tells = localFileSystems.has(statfsSync(path).type);

@@ -1,6 +1,4 @@
 import {
-  chmodSync,
-  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -8,12 +6,15 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from "node:fs";
 import { basename } from "node:path";
+import { lookAtPrivateKey, mended, type PrivateKeyFile } from "./private-key-file.ts";
 import type { Problem } from "./problem.ts";
 import { parsePublicKey } from "./public-key.ts";
 import { OperatorError } from "./report.ts";
 import { makeKeyPair, publicHalf } from "./ssh-keygen.ts";
+import { foreignOwner } from "./user-namespace.ts";
 
 /** A host key that sshd can serve. */
 export interface HostKey {
@@ -58,7 +59,7 @@ export function makeMissingHostKeys(folder: string): Problem[] {
 const stands = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /**
- * Copies the host keys of a folder to where only root can read them, and checks each: ssh-keygen must read the
+ * Copies the host keys of a folder to where only root can read them, mends the copies' line breaks, and checks each: ssh-keygen must read the
  * private half, and the .pub file, where there is one, must belong to it.
  */
 export function readHostKeys(folder: string, copies: string): { keys: HostKey[]; problems: Problem[] } {
@@ -74,11 +75,16 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         problems.push({ where: source, text: "This is not a regular file.", hint });
         continue;
       }
-      copyFileSync(source, file);
-      chmodSync(file, 0o600);
+      const text = mended(readFileSync(source, "utf8"));
+      writeFileSync(file, text, { mode: 0o600 });
+      const wrong = wrongForm(lookAtPrivateKey(text), source);
+      if (wrong) {
+        problems.push({ where: source, ...wrong });
+        continue;
+      }
       const publicKey = publicHalf(file);
       const stated = existsSync(`${source}.pub`)
-        ? readFileSync(`${source}.pub`, "utf8")
+        ? mended(readFileSync(`${source}.pub`, "utf8"))
             .trim()
             .split(/[ \t]+/)
             .slice(0, 2)
@@ -87,8 +93,8 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
       if (publicKey === null)
         problems.push({
           where: source,
-          text: "ssh-keygen cannot read this host key; it may be damaged or have a passphrase.",
-          hint: "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.",
+          text: "ssh-keygen cannot read this host key; it is damaged.",
+          hint: restore,
         });
       else if (stated !== publicKey)
         problems.push({
@@ -109,10 +115,41 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
     } catch (error) {
       if (error instanceof OperatorError) throw error;
       const { code } = error as NodeJS.ErrnoException;
-      problems.push({ where: source, text: `The host key cannot be read (${code}).`, hint });
+      const foreign = code === "EACCES" || code === "EPERM" ? foreignOwner(source) : null;
+      problems.push({
+        where: source,
+        ...(foreign ?? { text: `The host key cannot be read (${code}).`, hint }),
+      });
     }
   }
   return { keys, problems };
+}
+
+const restore =
+  "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.";
+
+/** What sshd could not serve as a host key, told as what it is. */
+function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Omit<Problem, "where"> | null {
+  if (form === "empty")
+    return { text: "ssh-keygen cannot read this host key; the file is empty.", hint: restore };
+  if (form === "putty")
+    return {
+      text: "ssh-keygen cannot read this host key; it has PuTTY's form.",
+      hint: "Convert it with: puttygen FILE -O private-openssh -o FILE",
+    };
+  if (form === "public")
+    return { text: "This is a public key, not the private half of a host key.", hint: restore };
+  if (isDsa)
+    return {
+      text: "This is a DSA key, which sshd does not serve: DSA is broken.",
+      hint: "Remove it and its .pub file; Ed25519 and RSA keys are made where they are missing.",
+    };
+  if (encrypted)
+    return {
+      text: "ssh-keygen cannot read this host key: it has a passphrase, and nobody types one when sshd starts.",
+      hint: `Take it away where it is known, with: ssh-keygen -p -N "" -f ${basename(file)}`,
+    };
+  return null;
 }
 
 /**

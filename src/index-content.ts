@@ -1,8 +1,9 @@
-import { type FoundAccount, type PublishedFiles, readKeyFolder } from "./key-folder.ts";
+import { nameProblem } from "./account-name.ts";
+import { type FoundAccount, type PublishedFiles, readKeyFolder, type Trust } from "./key-folder.ts";
 import type { Problem } from "./problem.ts";
 import { whileShowing } from "./report.ts";
 import type { Role } from "./role.ts";
-import { borgAccount, type Settings } from "./settings.ts";
+import { borgAccount, borgName, type Settings } from "./settings.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
 /** All that an index says. */
@@ -20,9 +21,10 @@ export function gatherContent(
   settings: Settings,
   systemNames: ReadonlySet<string>,
   published: PublishedFiles = new Map(),
-): { content: IndexContent; missing: Role[]; problems: Problem[] } {
+  trust: Trust = "stat",
+): { content: IndexContent; missing: Role[]; skipped: string[]; problems: Problem[] } {
   process.env.TZ = settings.timeZone; // key-options.ts reads local times
-  const read = readKeyFolder(folder, published);
+  const read = readKeyFolder(folder, published, trust);
   const borg = borgAccount(settings).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;
   const problems = [
@@ -30,7 +32,7 @@ export function gatherContent(
     ...nameClashes(read.accounts, systemNames),
     ...unreadableKeys(accounts),
   ];
-  return { content: { settings, accounts }, missing: read.missing, problems };
+  return { content: { settings, accounts }, missing: read.missing, skipped: read.skipped, problems };
 }
 
 function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet<string>): Problem[] {
@@ -38,12 +40,26 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
   const first = new Map<string, FoundAccount>();
   for (const account of accounts) {
     const { name, source } = account;
-    const other = first.get(name);
+    if (nameProblem(name)) continue; // which is named already
+    const anyCase = name.toLowerCase();
+    const other = first.get(anyCase);
     if (systemNames.has(name))
       problems.push({
         where: source,
         text: `"${name}" is an account of the system.`,
         hint: "Give the file another name.",
+      });
+    else if (anyCase === borgName)
+      problems.push({
+        where: source,
+        text: `The name differs from "${borgName}", the account of BORG_SSHKEYS, by case alone.`,
+        hint: "Give the file another name.",
+      });
+    else if (other && other.name !== name)
+      problems.push({
+        where: source,
+        text: `The name differs from that of ${other.source} by case alone: where storage does not tell the two apart, they would be one directory.`,
+        hint: "Give one of the two files another name.",
       });
     else if (other)
       problems.push({
@@ -51,7 +67,7 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
         text: `An account has one role, but ${other.source} exists too.`,
         hint: "Remove one of the two files.",
       });
-    else first.set(name, account);
+    else first.set(anyCase, account);
   }
   return problems;
 }

@@ -34,16 +34,27 @@ export function lookUpGrant(file: string, account: string, fingerprint: string):
   return { ...grant, extraArguments: JSON.parse(extraArguments) };
 }
 
-/** Opens a published index for reading, and makes sure that it is one. */
+/** Opens a published index for reading, and makes sure that it is one that this program reads. */
 export function openIndex(file: string): Database {
+  const database = openAnyIndex(file);
+  try {
+    const version = pragma(database, "user_version");
+    if (version !== schemaVersion)
+      throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** The same for an index of any schema version. */
+export function openAnyIndex(file: string): Database {
   // SQLite would wait on a FIFO, which has no end.
   if (fileAt(file).size === Number.POSITIVE_INFINITY) throw new Error("it is not a regular file");
   const database = openDatabase(file, { readonly: true, timeout: lockTimeout });
   try {
     if (pragma(database, "application_id") !== applicationId) throw new Error("it is not a borgserver index");
-    const version = pragma(database, "user_version");
-    if (version !== schemaVersion)
-      throw new Error(`its schema is version ${version}, this program reads version ${schemaVersion}`);
     return database;
   } catch (error) {
     database.close();

@@ -5,6 +5,7 @@ import { schema } from "./index-schema.ts";
 import type { FoundAccount } from "./key-folder.ts";
 import { counted, OperatorError } from "./report.ts";
 import { roleNames } from "./role.ts";
+import { countServed, servedFileOf, writeServed } from "./served.ts";
 import type { Settings } from "./settings.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
 
@@ -31,6 +32,8 @@ export function publishIndex(file: string, content: IndexContent, group: number)
     sync(unfinished);
     // What another program left beside the old index would be taken for a part of the new one.
     for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
+    // Before the index: what it is about to serve is known however far this comes.
+    writeServed(servedFileOf(file), countServed(content.accounts));
     renameSync(unfinished, file);
   } catch (error) {
     rmSync(unfinished, { force: true });
@@ -72,14 +75,14 @@ function carryOver(accounts: readonly string[], database: Database): void {
 
 function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const name of roleNames)
     role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
     if (keys === null) continue;
-    const { size = null, mtime = null, ctime = null, inode = null, device = null } = state ?? {};
-    account.run(name, role, source, size, mtime, ctime, inode, device);
+    const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
+    account.run(name, role, source, size, mtime, ctime, inode, device, hash);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }

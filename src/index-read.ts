@@ -1,8 +1,8 @@
 import type { FileState } from "./file-state.ts";
-import { openIndex } from "./index-lookup.ts";
+import { openAnyIndex, openIndex } from "./index-lookup.ts";
 import type { KeyAt } from "./key-file.ts";
 import type { Account, PublishedFiles } from "./key-folder.ts";
-import type { Role } from "./role.ts";
+import { type Role, roleNames } from "./role.ts";
 import { type Database, pragma } from "./sqlite.ts";
 
 /** The accounts of a published index, with their keys. Throws where the index cannot answer. */
@@ -32,7 +32,7 @@ export function publishedFiles(file: string): PublishedFiles {
       if (pragma(index, "integrity_check") !== "ok") return new Map();
       const rows = index
         .prepare<FileState & { source: string }>(
-          "SELECT source, size, mtime, ctime, inode, device FROM account WHERE size IS NOT NULL",
+          "SELECT source, size, mtime, ctime, inode, device, hash FROM account WHERE size IS NOT NULL",
         )
         .all();
       return new Map(rows.map((row) => [row.source, row]));
@@ -42,14 +42,33 @@ export function publishedFiles(file: string): PublishedFiles {
   }
 }
 
-/** The roles that accounts of the key folder have in a published index; none where it cannot answer. */
-export function rolesServed(file: string): Set<Role> {
+/** The accounts of a published index, by name and role; none where it cannot answer, or not to this user. */
+export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
   try {
-    const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
-    const rows = withIndex(file, (index) => index.prepare<{ role: Role }>(sql).all());
-    return new Set(rows.map(({ role }) => role));
+    const sql = "SELECT name, role FROM account";
+    return withIndex(file, (index) => index.prepare<Pick<Account, "name" | "role">>(sql).all());
   } catch {
-    return new Set();
+    return [];
+  }
+}
+
+/**
+ * The roles that accounts of the key folder have in a published index, of whichever schema version: each had these
+ * columns. Null where it cannot answer or is damaged.
+ */
+export function rolesInIndex(file: string): Set<Role> | null {
+  try {
+    const index = openAnyIndex(file);
+    try {
+      if (pragma(index, "integrity_check") !== "ok") return null;
+      const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
+      const found = index.prepare<{ role: string }>(sql).all();
+      return new Set(roleNames.filter((name) => found.some(({ role }) => role === name)));
+    } finally {
+      index.close();
+    }
+  } catch {
+    return null;
   }
 }
 

@@ -2,7 +2,7 @@
 export const applicationId = 0x626f7267;
 
 /** Counted up with every change of the tables; a program reads its own version alone. */
-export const schemaVersion = 3;
+export const schemaVersion = 4;
 
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree; `role` the extra arguments of borg
@@ -21,7 +21,8 @@ export const schema = `
     mtime REAL,
     ctime REAL,
     inode REAL,
-    device REAL
+    device REAL,
+    hash TEXT
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE grant (
     account TEXT NOT NULL,

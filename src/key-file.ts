@@ -1,5 +1,5 @@
 import type { Problem } from "./problem.ts";
-import { isRefusal, type PublicKey, parsePublicKey } from "./public-key.ts";
+import { holdsKey, isRefusal, type PublicKey, parsePublicKey, type Refusal } from "./public-key.ts";
 
 /** A key and the line of its file, counted from 1. */
 export interface KeyAt extends PublicKey {
@@ -27,7 +27,7 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
   const problems: Problem[] = [];
   for (const [at, text] of content.toString("utf8").split(/\r?\n/).entries()) {
     const line = at + 1;
-    if (/^[ \t]*(#|$)/.test(text)) continue;
+    if (/^[ \t]*(#|$)/.test(text) && !hidesKey(text)) continue;
     if (problems.length === mostProblems) {
       problems.push({
         where,
@@ -46,7 +46,7 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
       });
       continue;
     }
-    const result = parsePublicKey(text);
+    const result = hidesKey(text) ? behindComment : parsePublicKey(text);
     if (isRefusal(result)) problems.push({ where, line, ...result });
     else {
       const other = keys.get(result.fingerprint);
@@ -69,7 +69,22 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
   return { keys: [...keys.values()], problems };
 }
 
-function wholeFileProblem(content: Buffer): { text: string; hint: string } | null {
+/** A comment, and behind a line break of two characters, a backslash and a letter, a key that was meant to count. */
+const hidesKey = (text: string) => /^[ \t]*#/.test(text) && holdsKey(/\\[nr](.*)/.exec(text)?.[1] ?? "");
+
+const behindComment: Refusal = {
+  text: "The line is a comment, and there is a key in it behind what was meant as a line break.",
+  hint: "Put a real line break there, or remove the key.",
+};
+
+/** Forms of public keys that are no OpenSSH line (ssh-keygen(1), -m), by the line that each starts with. */
+const otherForms: [RegExp, string][] = [
+  [/^[ \t]*---- BEGIN SSH2 PUBLIC KEY ----/m, "ssh-keygen -i -f FILE"],
+  [/^[ \t]*-----BEGIN PUBLIC KEY-----/m, "ssh-keygen -i -m PKCS8 -f FILE"],
+  [/^[ \t]*-----BEGIN RSA PUBLIC KEY-----/m, "ssh-keygen -i -m PEM -f FILE"],
+];
+
+function wholeFileProblem(content: Buffer): Refusal | null {
   if (content.length > largestFile)
     return {
       text: `The file is larger than ${largestFile / 1024} KiB.`,
@@ -86,6 +101,18 @@ function wholeFileProblem(content: Buffer): { text: string; hint: string } | nul
     return {
       text: "The file starts with a byte order mark.",
       hint: "Save it as UTF-8 without a byte order mark.",
+    };
+  const text = content.toString("latin1");
+  const form = otherForms.find(([start]) => start.test(text));
+  if (form)
+    return {
+      text: "The file holds a public key in another form than OpenSSH's.",
+      hint: `Convert it with: ${form[1]}. Where that fails, take the client's .pub file.`,
+    };
+  if (/^[ \t]*-----BEGIN [A-Z0-9 ]+-----/m.test(text))
+    return {
+      text: "The file holds something in PEM form that is no public key for SSH, such as a certificate.",
+      hint: "Put the client's .pub file here.",
     };
   return null;
 }

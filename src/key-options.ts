@@ -12,18 +12,69 @@ export interface Limits {
 export const noLimits: Limits = { addresses: "", expires: "" };
 
 const hint =
-  'Before a key may stand from="ADDRESS,…" and expiry-time="YYYYMMDD[HHMM[SS]][Z]", and nothing else.';
+  'Before a key may stand from="ADDRESS,…", expiry-time="YYYYMMDD[HHMM[SS]][Z]", restrict and no-…, and nothing else.';
 
-/** Reads the options before a key. Those that only narrow are taken; every other is refused. */
+/** Options that take away what every key here lacks anyway; a FIDO key is touched unless sshd is told otherwise. */
+const takenAnyway = [
+  "restrict",
+  "no-agent-forwarding",
+  "no-port-forwarding",
+  "no-pty",
+  "no-user-rc",
+  "no-X11-forwarding",
+  "touch-required",
+];
+
+/** Options that give something, or force what the folder alone decides, or that no login here carries out. */
+const neverTaken = [
+  "agent-forwarding",
+  "cert-authority",
+  "command",
+  "environment",
+  "no-touch-required",
+  "no-verify-required",
+  "permitlisten",
+  "permitopen",
+  "port-forwarding",
+  "principals",
+  "pty",
+  "tunnel",
+  "user-rc",
+  "verify-required",
+  "X11-forwarding",
+];
+
+/** sshd takes the names of options in any case (opt_flag and opt_match in OpenSSH's auth-options.c and misc.c). */
+const inAnyCase = (names: readonly string[], word: string) =>
+  names.find((name) => name.toLowerCase() === word.toLowerCase());
+
+/**
+ * The refusal of an option that sshd knows and no key here may have, by its name: what follows that may be a
+ * secret. Null for any other text.
+ */
+export function neverTakenOption(text: string): Refusal | null {
+  const name = inAnyCase(neverTaken, /^[a-z0-9-]*(?=$|[=, \t"])/i.exec(text)?.[0] ?? "");
+  return name === undefined
+    ? null
+    : { text: `There is an option before the key that is not accepted: ${name}.`, hint };
+}
+
+/**
+ * Reads the options before a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Those that only narrow are taken, those
+ * that take away what is taken anyway change nothing; every other is refused.
+ */
 export function parseKeyOptions(text: string): Limits | Refusal {
   const limits = { ...noLimits };
   const options = text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? [];
   if (options.join(",") !== text) return { text: "There is a comma too many before the key.", hint };
   for (const option of options) {
+    if (inAnyCase(takenAnyway, option) !== undefined) continue;
     const [, name = "", value] = /^([a-z-]+)=("[^"\\]*")$/i.exec(option) ?? [];
     const field = ({ from: "addresses", "expiry-time": "expires" } as const)[name.toLowerCase()];
     if (field === undefined || value === undefined)
-      return { text: "There is an option before the key that is not accepted.", hint };
+      return (
+        neverTakenOption(option) ?? { text: "There is an option before the key that is not accepted.", hint }
+      );
     if (limits[field] !== "") return { text: `The option ${name} stands twice.`, hint };
     const parsed = (field === "addresses" ? readFrom : readExpiry)(value.slice(1, -1));
     if (typeof parsed !== "string") return parsed;

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { isRoot } from "./owner.ts";
 import { OperatorError } from "./report.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
+import { foreignOwner } from "./user-namespace.ts";
 
 /** How long a command waits for another one that changes the server, in milliseconds. */
 const longestWait = 60_000;
@@ -35,6 +36,12 @@ function take(file: string): Database {
       throw new OperatorError(
         "another command has been changing the server for a minute",
         "Run this again when it has ended.",
+      );
+    const foreign = foreignOwner(file) ?? foreignOwner(dirname(file));
+    if (foreign)
+      throw new OperatorError(
+        `the lock ${file} cannot be taken: it, or its folder, belongs to an id that this container does not have (user namespace)`,
+        foreign.hint,
       );
     throw new OperatorError(
       `the lock ${file} cannot be taken: ${(error as Error).message}`,

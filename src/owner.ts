@@ -15,12 +15,42 @@ export function asOwner({ uid, gid }: Owner, command: readonly string[]): string
 /** Looks at files with the owner's rights: network file systems may close to root what is open to it (exports(5), root_squash). */
 export function whileOwner<Result>({ uid, gid }: Owner, look: () => Result): Result {
   if (!isRoot()) return look();
-  process.setegid?.(gid);
-  process.seteuid?.(uid);
+  const { setegid, seteuid } = uid > largestOfRuntime || gid > largestOfRuntime ? ofLibrary() : process;
+  setegid?.(gid);
+  seteuid?.(uid);
   try {
     return look();
   } finally {
-    process.seteuid?.(0);
-    process.setegid?.(0);
+    seteuid?.(0);
+    setegid?.(0);
   }
+}
+
+/** Larger ids the runtime's own seteuid does not take. */
+const largestOfRuntime = 2 ** 31 - 1;
+
+/** seteuid(2) and setegid(2) of the C library, for all ids that there are. Loaded when needed: unit tests run on Node. */
+function ofLibrary(): { setegid(id: number): void; seteuid(id: number): void } {
+  const { dlopen } = process.getBuiltinModule("bun:ffi");
+  const id = { args: ["u32"], returns: "i32" } as const;
+  const { symbols } = dlopen("libc.so.6", { setegid: id, seteuid: id });
+  const become = (call: (id: number) => number) => (id: number) => {
+    if (call(id) !== 0) throw new Error(`the id ${id} cannot be taken on`);
+  };
+  return { setegid: become(symbols.setegid), seteuid: become(symbols.seteuid) };
+}
+
+/** Looks as root; where the storage closes that to root, as the owner. Throws what either look throws. */
+export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result {
+  try {
+    return look();
+  } catch (error) {
+    if (!isClosedToRoot(error)) throw error;
+    return whileOwner(owner, look);
+  }
+}
+
+/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
+export function isClosedToRoot(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

@@ -1,11 +1,19 @@
 /** Where things are on a server. Fixed: sshd checks some of them, operators mount others. */
 export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
+/** The server's own records, which lie with the repositories and which no session but an admin's can reach. */
+export const recordsFolder = `${repositoryFolder}/.borgserver`;
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
 /** Starts the real borg (scripts/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
+/** What sshd calls (AuthorizedKeysCommand), and operators. */
+export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";
+/** The number of the process that is this server's sshd (scripts/entrypoint). */
+export const sshdPidFile = `${runFolder}/sshd.pid`;
+/** A file for each connection, written by the login program. Not in runFolder, which is root's alone. */
+export const connectionFolder = "/run/borgkeys";
 /** The settings of the start; there while, and since, the server runs in this container. */
 export const settingsFile = `${runFolder}/settings.json`;
 /** HOME of borg commands that operators run: borg keeps its cache and its record of known repositories here. */

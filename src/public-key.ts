@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import sshpk from "sshpk";
-import { type Limits, noLimits, parseKeyOptions } from "./key-options.ts";
+import { type Limits, neverTakenOption, noLimits, parseKeyOptions } from "./key-options.ts";
 
 /** A public key as sshd knows it, in parsed fields. */
 export interface PublicKey extends Limits {
@@ -40,6 +40,24 @@ const fieldPrime = 2n ** 255n - 19n;
 const yOfOrder8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
 const yOfSmallOrder = new Set([0n, 1n, fieldPrime - 1n, yOfOrder8, fieldPrime - yOfOrder8]);
 
+/** Every type that sshd knows or knew; certificates' types have another ending. */
+const types = [...accepted, "ssh-dss"];
+
+/** What the base64 of a key starts with: the length and the name of its type, but for the last letters (RFC 4253, 6.6). */
+const blobStarts = [
+  ...types,
+  ...types.map((type) => `${type.replace(/@openssh\.com$/, "")}-cert-v01@openssh.com`),
+].map((type) => {
+  const name = Buffer.from(`\0\0\0${String.fromCharCode(type.length)}${type}`);
+  return name.subarray(0, name.length - (name.length % 3)).toString("base64");
+});
+
+const typeNames = types.map((type) => type.replace(/[.]/g, "\\.")).join("|");
+const typeThenBlob = new RegExp(`(${typeNames})(-cert-v0[01]@openssh\\.com)?[^A-Za-z0-9]+AAAA`);
+
+/** A key as a list in YAML or JSON has it: behind a dash, in quotes, or both. */
+const listItem = new RegExp(`^[ \\t]*(-[ \\t]*["']?|["'])(${typeNames})[ \\t]`);
+
 const certificate = /-cert-v0[01]@openssh\.com$/;
 
 const makeOne = "Make a key with: ssh-keygen -t ed25519";
@@ -53,6 +71,11 @@ const copyAgain = "Copy the line from the client's .pub file again.";
 export function parsePublicKey(line: string): PublicKey | Refusal {
   if (/[^\P{Cc}\t]/u.test(line)) return { text: "The line has a control character.", hint: copyAgain };
 
+  if (listItem.test(line))
+    return {
+      text: "The line is not an OpenSSH public key.",
+      hint: "Remove the dash or the quotes around the key: they belong to a list, as in YAML or JSON.",
+    };
   const { options, key } = splitOptions(line);
   const limits = options === "" ? noLimits : parseKeyOptions(options);
   if ("hint" in limits) return limits;
@@ -62,7 +85,11 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
   const refusal = typeRefusal(type, key);
   if (refusal) return refusal;
 
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) return { text: "The key is not base64.", hint: copyAgain };
+  const onOwnLines = "Put each key on a line of its own; in BORG_SSHKEYS a comma separates two as well.";
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) {
+    const behind = `${blob} ${comment}`.replace(/^[A-Za-z0-9+/]+=*/, "");
+    return { text: "The key is not base64.", hint: holdsKey(behind) ? onOwnLines : copyAgain };
+  }
   const bytes = Buffer.from(blob, "base64");
   if (bytes.toString("base64") !== blob)
     return { text: "The base64 of the key is cut short or altered.", hint: copyAgain };
@@ -73,7 +100,14 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
   const fingerprint = fingerprintOf(blob);
   if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
     return { text: "The key is not a valid key of its type.", hint: copyAgain };
+  if (holdsKey(comment))
+    return { text: "There is a second key on this line, which would be a mere comment.", hint: onOwnLines };
   return { type, blob, fingerprint, comment, ...limits };
+}
+
+/** Whether a text that is no line of its own has a key in it, whatever separates that from the rest: such a key would be lost without a word. */
+export function holdsKey(text: string): boolean {
+  return typeThenBlob.test(text) || blobStarts.some((start) => text.includes(start));
 }
 
 /** The fingerprint of a key in base64, as ssh-keygen -l prints it. */
@@ -106,10 +140,12 @@ function typeRefusal(type: string, line: string): Refusal | null {
     return { text: "DSA keys are not accepted: they are broken, and sshd refuses them.", hint: makeOne };
   const later = line.split(/[ \t]+/).slice(1);
   if (later.some((word) => accepted.has(word)))
-    return {
-      text: "There is text before the key that is no option of it.",
-      hint: "Remove what stands before the key type.",
-    };
+    return (
+      neverTakenOption(line.trimStart()) ?? {
+        text: "There is text before the key that is no option of it.",
+        hint: "Remove what stands before the key type.",
+      }
+    );
   return {
     text: "The line is not an OpenSSH public key.",
     hint: `One key a line, e.g. "ssh-ed25519 AAAA… name". ${makeOne}`,

@@ -1,29 +1,35 @@
 import { readAccountFiles } from "./account-files.ts";
-import { gidOfAccount, systemNames } from "./account-plan.ts";
+import { gidOfAccount, rolesOnSystem, systemNames } from "./account-plan.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { publishIndex } from "./index-publish.ts";
-import { publishedFiles, rolesServed } from "./index-read.ts";
+import { publishedFiles, rolesInIndex } from "./index-read.ts";
+import type { Trust } from "./key-folder.ts";
 import { indexFile, keyFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
 import { exitCode, ProblemsFound } from "./report.ts";
 import { type Role, roles } from "./role.ts";
+import { rolesServed } from "./served.ts";
 import type { Settings } from "./settings.ts";
 
 /**
- * The validated index content of /sshkeys and these settings. Throws the problems, all of them.
- * @param full read every file, also those that look unchanged since the published index
+ * The validated index content of /sshkeys and these settings, and what was skipped on the way. Throws the problems, all of them.
+ * @param trust by what a file counts as unchanged since the published index, so that it need not be parsed again
  */
-export function checkedContent(settings: Settings, { full }: { full: boolean }): IndexContent {
-  const published = full ? undefined : publishedFiles(indexFile);
-  const { content, missing, problems } = gatherContent(
+export function checkedContent(
+  settings: Settings,
+  trust: Trust | "nothing",
+): { content: IndexContent; skipped: string[] } {
+  const published = trust === "nothing" ? undefined : publishedFiles(indexFile);
+  const { content, missing, skipped, problems } = gatherContent(
     keyFolder,
     settings,
     systemNames(readAccountFiles()),
     published,
+    trust === "nothing" ? undefined : trust,
   );
   problems.push(...lostFolders(missing));
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.keyProblems);
-  return content;
+  return { content, skipped };
 }
 
 /**
@@ -31,7 +37,8 @@ export function checkedContent(settings: Settings, { full }: { full: boolean }):
  * account along. An empty folder may.
  */
 export function lostFolders(missing: readonly Role[]): Problem[] {
-  const served = rolesServed(indexFile);
+  if (missing.length === 0) return [];
+  const served = rolesServed(indexFile, rolesInIndex(indexFile), rolesOnSystem(readAccountFiles()));
   return missing
     .filter((role) => served.has(role))
     .map((role) => ({

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
-import { formatProblem, type Problem, printable } from "./problem.ts";
+import { formatProblem, PrintableOutput, type Problem, printable, printableText } from "./problem.ts";
 
 /** Exit codes of the operator's commands. */
 export const exitCode = { done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 } as const;
@@ -31,7 +31,17 @@ export class ProblemsFound extends Error {
 
 /** Prints a line for the operator. */
 export function say(line: string): void {
-  write(1, `${line}\n`);
+  write(1, `${printable(line)}\n`);
+}
+
+/** Prints a value as JSON, whose own escapes stand for what could move a cursor. */
+export function sayJson(value: unknown): void {
+  const lines = JSON.stringify(value, null, 2).split("\n");
+  const jsonEscape = (character: string) =>
+    Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+      .map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`)
+      .join("");
+  for (const line of lines) write(1, `${line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, jsonEscape)}\n`);
 }
 
 /** Prints a line that does not belong to the result: a warning, a step of the start. */
@@ -40,7 +50,22 @@ export function note(line: string): void {
 }
 
 function complain(line: string): void {
-  write(2, `${line}\n`);
+  write(2, `${printable(line)}\n`);
+}
+
+/** Prints a line that stands above other output, where that is for a program to read. */
+export const heading = complain;
+
+/** Prints another program's text, of several lines: the help, a mistake in the command's words. */
+export function sayText(file: 1 | 2, text: string): void {
+  write(file, printableText(text));
+}
+
+/** Passes on what another program prints while it runs. */
+export async function passOn(output: AsyncIterable<Uint8Array>, file: 1 | 2): Promise<void> {
+  const printed = new PrintableOutput();
+  for await (const part of output) write(file, printed.next(part));
+  write(file, printed.end());
 }
 
 /** How many items are worth a progress line, and how often it changes. */
@@ -50,7 +75,7 @@ const progressPause = 100; // milliseconds
 const showsProgress = (count: number) => count >= manyItems && isatty(2);
 
 /** Shows a line on a terminal in place of the one before. */
-const showProgress = (line: string) => write(2, `\r\x1b[K${line}`);
+const showProgress = (line: string) => write(2, `\r\x1b[K${printable(line)}`);
 
 /** The items, one after the other; where they are many, a terminal shows how far it is. A log shows nothing. */
 export function* counted<Item>(items: readonly Item[], what: string): Generator<Item> {

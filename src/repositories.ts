@@ -1,24 +1,43 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import type { NamedRole } from "./account-plan.ts";
-import { asOwner, type Owner } from "./owner.ts";
-import { repositoryFolder } from "./paths.ts";
+import { asOwner, isClosedToRoot, type Owner, whileOwner } from "./owner.ts";
+import { recordsFolder, repositoryFolder } from "./paths.ts";
 import { counted } from "./report.ts";
 import { accountDirectory } from "./role.ts";
+import type { Entry, Survey } from "./survey.ts";
 
 /** Which directories have to be made, re-owned or given their mode. Nothing is ever removed. */
 export interface RepositoryPlan {
   create: string[];
   own: string[];
+  /** Repositories in which somebody else left files that borg needs, with the names of some. */
+  mend: { path: string; names: string[] }[];
   mode: string[];
-  /** Directories that cannot be had, with the reason. */
+  /** Directories that cannot be had, or must not be changed, with the reason. */
   blocked: { path: string; reason: string }[];
 }
 
-/** What is at a path: a directory's owner and mode, `link` for a symlink to one, a reason why it is none, or null for nothing. */
-export type LookAt = (
-  path: string,
-) => { uid: number; gid: number; mode: number } | "link" | { reason: string } | null;
+/** What the plan needs to know of /repos itself. */
+export interface Top {
+  /** Null where it is missing; a text where it cannot be used; `link` for a symlink to a directory. */
+  folder: Stats | "link" | { reason: string } | null;
+  /** The directory of the server's own records. */
+  records: Stats | null;
+}
 
 /**
  * Owner alone, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
@@ -26,34 +45,105 @@ export type LookAt = (
  */
 const directoryMode = 0o2700;
 
+/** The paths of the directories that accounts have. */
+export function accountPaths(accounts: readonly NamedRole[]): Set<string> {
+  return new Set(
+    accounts.filter(({ role }) => role !== "admin").map(({ name, role }) => accountDirectory(role, name)),
+  );
+}
+
 /**
  * Computes what has to be done so that each account has its directory, and that these and all other repositories,
- * such as admins made, are owned by the owner.
- * @param others the repositories that exist beside those paths
+ * such as admins made, are owned by the owner. Whatever else lies under /repos is left alone.
+ * @param works whether the owner can use a directory whatever its owner seems to be
+ * @param mayReown whether a directory that is neither root's nor the owner's is to be given to the owner
  */
 export function planRepositories(
   accounts: readonly NamedRole[],
   owner: Owner,
-  lookAt: LookAt = lookAtDisk,
-  others: (known: ReadonlySet<string>) => string[] = otherRepositories,
+  { entries }: Survey,
+  top: Top,
+  works: (path: string) => boolean = keepsOwnOwners(owner),
+  mayReown = true,
+  isSame: typeof isSameDirectory = isSameDirectory,
 ): RepositoryPlan {
-  const plan: RepositoryPlan = { create: [], own: [], mode: [], blocked: [] };
-  const ofAccounts = accounts
-    .filter(({ role }) => role !== "admin")
-    .map(({ name, role }) => accountDirectory(role, name));
-  const directories = [...ofAccounts, ...others(new Set(ofAccounts))].sort();
-  for (const path of counted([repositoryFolder, ...directories], `looking at ${repositoryFolder}`)) {
-    const found = lookAt(path);
-    if (found === null) plan.create.push(path);
-    else if (found === "link")
+  const plan: RepositoryPlan = { create: [], own: [], mend: [], mode: [], blocked: [] };
+  const planDirectory = (path: string, found: Stats) => {
+    if ((found.uid !== owner.uid || found.gid !== owner.gid) && !works(path)) {
+      if (mayReown || found.uid === 0 || found.uid === owner.uid) plan.own.push(path);
+      else plan.blocked.push({ path, reason: foreignOwner(found, owner) });
+    }
+    if ((found.mode & directoryMode) !== directoryMode) plan.mode.push(path);
+  };
+
+  if (top.folder === null) plan.create.push(repositoryFolder);
+  else if (top.folder !== "link" && "reason" in top.folder)
+    plan.blocked.push({ path: repositoryFolder, reason: top.folder.reason });
+  else if (top.folder !== "link") planDirectory(repositoryFolder, top.folder);
+  if (top.records) planDirectory(recordsFolder, top.records);
+  const isForeign = plan.blocked.length > 0 && !mayReown; // nothing is made there for another owner
+
+  const ofAccounts = accountPaths(accounts);
+  const found = new Map(entries.map((entry) => [entry.path, entry]));
+  const others = entries.filter(({ path, state }) => state.is === "repository" && !ofAccounts.has(path));
+  for (const path of [...ofAccounts, ...others.map(({ path }) => path)].sort()) {
+    const entry = found.get(path);
+    if (!entry) {
+      if (!isForeign) plan.create.push(path);
+    } else if (!entry.directory?.isDirectory())
+      plan.blocked.push({
+        path,
+        reason: entry.state.is === "doubtful" ? entry.state.why : "is no directory: move it away",
+      });
+    else if (entry.isLink)
       continue; // where it leads is the operator's own affair
-    else if ("reason" in found) plan.blocked.push({ path, reason: found.reason });
     else {
-      if (found.uid !== owner.uid || found.gid !== owner.gid) plan.own.push(path);
-      if ((found.mode & directoryMode) !== directoryMode) plan.mode.push(path);
+      planDirectory(path, entry.directory);
+      if (entry.foreign.length > 0 && entry.directory.uid === owner.uid)
+        plan.mend.push({ path, names: entry.foreign });
     }
   }
+  plan.blocked.push(
+    ...sameDirectories(
+      [...ofAccounts].map((path) => found.get(path)),
+      isSame,
+    ),
+  );
   return plan;
+}
+
+function foreignOwner(found: Stats, { uid, gid }: Owner): string {
+  return `belongs to ${found.uid}:${found.gid}, not ${uid}:${gid}, and no server was started in this container: use docker exec, or give PUID and PGID as the server has them`;
+}
+
+/** Accounts whose directories are one: what one may not do, another may. */
+function sameDirectories(
+  entries: readonly (Entry | undefined)[],
+  isSame: typeof isSameDirectory,
+): RepositoryPlan["blocked"] {
+  const first = new Map<string, string>();
+  return entries.flatMap((entry) => {
+    if (!entry?.directory?.isDirectory() || entry.directory.ino === 0) return [];
+    const { path, directory } = entry;
+    const other = first.get(`${directory.dev}:${directory.ino}`);
+    first.set(`${directory.dev}:${directory.ino}`, path);
+    if (other === undefined || !isSame(path, other)) return [];
+    return [
+      {
+        path,
+        reason: `and ${other} are one directory, so two accounts share one repository, each with its own rights: rename one account, or give it a directory of its own`,
+      },
+    ];
+  });
+}
+
+/** Inode numbers of network file systems need not fit into a double. */
+function isSameDirectory(path: string, other: string): boolean {
+  try {
+    return statSync(path, { bigint: true }).ino === statSync(other, { bigint: true }).ino;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -66,25 +156,32 @@ export function applyRepositories(
   owner: Owner,
 ): { done: RepositoryPlan; failures: string[] } {
   const failures = blockedLines(plan);
-  const done: RepositoryPlan = { create: [], own: [], mode: [], blocked: [] };
-  const attempt = (what: string, path: string, list: string[], action: () => void) => {
+  const done: RepositoryPlan = { create: [], own: [], mend: [], mode: [], blocked: [] };
+  const attempt = (what: string, path: string, action: () => void): boolean => {
     try {
       action();
-      list.push(path);
+      return true;
     } catch (error) {
       failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
+      return false;
     }
   };
+  const given = `given to ${owner.uid}:${owner.gid}`;
   for (const path of counted(plan.create, "making directories"))
-    attempt("created", path, done.create, () => {
-      makeDirectory(path, owner);
+    if (attempt("created", path, () => makeDirectory(path, owner))) {
       setMode(path);
-    });
+      done.create.push(path);
+    }
   for (const path of counted(plan.own, "giving directories to their owner"))
-    attempt(`given to ${owner.uid}:${owner.gid}`, path, done.own, () => {
-      if (path === repositoryFolder) lchownSync(path, owner.uid, owner.gid);
-      else changeOwnerOfAll(path, owner);
-    });
+    if (
+      attempt(given, path, () => {
+        if (path === repositoryFolder) changeOwner(path, owner);
+        else changeOwnerOfAll(path, owner);
+      })
+    )
+      done.own.push(path);
+  for (const entry of counted(plan.mend, "giving files to their owner"))
+    if (attempt(given, entry.path, () => changeOwnerOfAll(entry.path, owner))) done.mend.push(entry);
   for (const path of plan.mode) setMode(path);
   return { done, failures };
 }
@@ -97,12 +194,11 @@ function makeDirectory(path: string, owner: Owner): void {
     const [program = "", ...words] = asOwner(owner, ["mkdir", "--mode=700", path]);
     if (spawnSync(program, words).status !== 0) throw error;
   }
-  lchownSync(path, owner.uid, owner.gid);
-}
-
-/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
-function isClosedToRoot(error: unknown): boolean {
-  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+  try {
+    changeOwner(path, owner);
+  } catch (error) {
+    if (!keepsOwnOwners(owner)(path)) throw error;
+  }
 }
 
 /** A line for each directory that cannot be had. */
@@ -118,7 +214,7 @@ export function blockedLines({ blocked }: RepositoryPlan): string[] {
  */
 export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
   if (readdirSync(path).length > 0) {
-    lchownSync(path, uid, 0);
+    changeOwner(path, { uid, gid: 0 });
     const words = [
       path,
       "-mindepth",
@@ -134,43 +230,38 @@ export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
     if (error) throw error;
     if (status !== 0) throw new Error(stderr.trim().split("\n")[0]);
   }
+  changeOwner(path, { uid, gid });
+}
+
+/** Changes the owner of one directory. Throws also where the storage only seems to obey. */
+function changeOwner(path: string, { uid, gid }: Owner): void {
   lchownSync(path, uid, gid);
+  const found = lstatSync(path);
+  if (found.uid !== uid || found.gid !== gid)
+    throw new Error(`the storage keeps ${found.uid}:${found.gid} as its owner`);
 }
 
 /**
- * The repositories below a folder, in order, whole or not: also those that cannot be looked into, and symlinks to
- * storage that is not mounted.
- * @param known paths to leave out
+ * Tells whether the owner can use a directory whatever owner it seems to have: storage that maps ids (exports(5),
+ * all_squash; mounts of other systems' shares) says so by giving a new file another owner than the one who made it.
  */
-export function listRepositories(folder: string, known: ReadonlySet<string> = new Set()): string[] {
-  return readdirSync(folder)
-    .filter((name) => !name.startsWith("."))
-    .sort()
-    .map((name) => `${folder}/${name}`)
-    .filter((path) => !known.has(path) && isRepository(path));
-}
-
-function otherRepositories(known: ReadonlySet<string>): string[] {
-  try {
-    return listRepositories(repositoryFolder, known);
-  } catch {
-    return []; // what is wrong with the folder itself is said of it
-  }
-}
-
-/** Whether borg shall judge what is there: what has lost a part, or cannot be looked into, must not be passed over. */
-function isRepository(path: string): boolean {
-  return isThere(`${path}/config`) || isThere(`${path}/data`) || !isThere(path);
-}
-
-/** Only what certainly does not exist is not there; a symlink that leads nowhere does not. */
-function isThere(path: string): boolean {
-  try {
-    statSync(path);
-    return true;
-  } catch (error) {
-    return !["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
-  }
+function keepsOwnOwners(owner: Owner): (path: string) => boolean {
+  return (path) =>
+    whileOwner(owner, () => {
+      const probe = `${path}/.borgserver-probe`;
+      try {
+        rmSync(probe, { force: true }); // a run that was killed may have left it
+        const file = openSync(probe, "wx", 0o600);
+        try {
+          return fstatSync(file).uid !== owner.uid;
+        } finally {
+          closeSync(file);
+          rmSync(probe);
+        }
+      } catch {
+        return false;
+      }
+    });
 }
 
 function setMode(path: string): void {
@@ -181,18 +272,31 @@ function setMode(path: string): void {
   }
 }
 
-function lookAtDisk(path: string): ReturnType<LookAt> {
+/** Looks at /repos itself. */
+export function lookAtTop(): Top {
   try {
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (!found) return null;
-    if (path === repositoryFolder && existsSync(`${path}/config`) && statSync(`${path}/config`).isFile())
+    const found = lstatSync(repositoryFolder, { throwIfNoEntry: false });
+    if (!found) return { folder: null, records: null };
+    const config = `${repositoryFolder}/config`;
+    if (existsSync(config) && statSync(config).isFile())
       return {
-        reason:
-          "is a repository itself, and borg makes none in another: move what it holds to a folder inside",
+        folder: {
+          reason:
+            "is a repository itself, and borg makes none in another: move what it holds to a folder inside",
+        },
+        records: null,
       };
-    if (found.isDirectory()) return found;
-    return statSync(path).isDirectory() ? "link" : { reason: "is no directory: move it away" };
+    if (!statSync(repositoryFolder).isDirectory())
+      return { folder: { reason: "is no directory: move it away" }, records: null };
+    const records = lstatSync(recordsFolder, { throwIfNoEntry: false });
+    return {
+      folder: found.isSymbolicLink() ? "link" : found,
+      records: records?.isDirectory() ? records : null,
+    };
   } catch (error) {
-    return { reason: `cannot be reached (${(error as NodeJS.ErrnoException).code})` };
+    return {
+      folder: { reason: `cannot be reached (${(error as NodeJS.ErrnoException).code})` },
+      records: null,
+    };
   }
 }

@@ -1,42 +1,52 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { readAccountFiles } from "./account-files.ts";
-import { reservedIds, systemNames } from "./account-plan.ts";
+import { ownIds, systemNames } from "./account-plan.ts";
 import { refusedExtraArguments, testBorg } from "./borg.ts";
+import { makeConnectionFolder } from "./connections.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
 import { gatherContent, type IndexContent } from "./index-content.ts";
 import { withLock } from "./lock.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "./paths.ts";
+import type { Problem } from "./problem.ts";
 import { fingerprintOf } from "./public-key.ts";
 import { lostFolders, publish, summary } from "./rebuild.ts";
 import { exitCode, note, ProblemsFound } from "./report.ts";
 import { checkRequirements } from "./requirements.ts";
 import { roleNames, roles } from "./role.ts";
 import { probeLandlock } from "./sandbox.ts";
-import { type Environment, readSettings } from "./settings.ts";
-import { storeSettings } from "./settings-in-force.ts";
-import { opensshVersion, writeSshdConfig } from "./sshd.ts";
-import { removeStaleLocks } from "./stale-locks.ts";
-import { applyUpdate } from "./update.ts";
+import { type Environment, readSettings, type Settings } from "./settings.ts";
+import { settingsOfStart, storeSettings } from "./settings-in-force.ts";
+import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
+import { describeForeignLocks, removeStaleLocks } from "./stale-locks.ts";
+import { beginLook, describeStrange, lookInBackground } from "./strange-entries.ts";
+import { isInZoneDatabase } from "./time-zone.ts";
+import { applyUpdate, printOwners, strangeRemarks } from "./update.ts";
+import { formatIds, hasId, idMap } from "./user-namespace.ts";
 
-/** Everything between the start of the container and the start of sshd, and what it tells the operator. */
-export function prepareStart(environment: Environment): void {
-  checkRequirements();
+/**
+ * Everything between the start of the container and the start of sshd, and what it tells the operator.
+ * @param sshdOptions what sshd will be started with beside its configuration
+ */
+export async function prepareStart(environment: Environment, sshdOptions: readonly string[]): Promise<void> {
+  const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const borg = testBorg();
-  const { content, keys, hostKeys, unconfined, failures } = withLock(lockFile, () => {
+  const openssh = readOpensshVersion();
+  const { content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
-    const { failures } = applyUpdate(checked.content);
-    removeStaleLocks(checked.content.settings);
+    const update = applyUpdate(checked.content, true);
+    const locks = removeStaleLocks(update.locked, checked.content.settings);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
-    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel);
+    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel, openssh.version, sshdOptions);
+    makeConnectionFolder();
     storeSettings(checked.content.settings);
-    return { ...checked, keys, failures };
+    return { ...checked, keys, update, locks };
   });
 
   const { settings, accounts } = content;
-  note(`${borg}, ${opensshVersion().name}`);
+  note(`${borg}, ${openssh.name}`);
   note(`serving ${summary(content, keys)}; repositories belong to ${settings.uid}:${settings.gid}`);
   if (accounts.length === 0)
     note(
@@ -49,8 +59,35 @@ export function prepareStart(environment: Environment): void {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
-  for (const failure of failures) note(`WARNING: ${failure}`);
+  for (const line of fewOf(printOwners(update.repositories))) note(line);
+  const held = describeForeignLocks(locks, new Date());
+  if (held) note(held);
+  for (const remark of [...warnings, ...update.failures, ...update.remarks]) warn(remark);
+  const strange = await strangeRemarks(update, settings, patience);
+  if (strange) strange.forEach(warn);
+  else lookInBackground([...update.ours]);
 }
+
+/** What the process does that a start leaves behind where there is much to look at. */
+export async function reportStrangeEntries(): Promise<void> {
+  const owner = settingsOfStart();
+  if (!owner) return;
+  const paths = readFileSync(0, "utf8").split("\0").filter(Boolean);
+  for (const found of (await beginLook(paths, owner).end()).found) warn(describeStrange(found));
+}
+
+const warn = (line: string) => note(`WARNING: ${line}`);
+
+/** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
+const patience = 25;
+
+/** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
+const mostLines = 20;
+
+const fewOf = (lines: readonly string[]) =>
+  lines.length <= mostLines
+    ? lines
+    : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
 
 /**
  * Finds all problems of the settings, the key folder and the host keys before it throws them, and before
@@ -63,7 +100,8 @@ function checkEverything(environment: Environment): {
   unconfined: string;
 } {
   const files = readAccountFiles();
-  const { settings, problems } = readSettings(environment, reservedIds(files));
+  const { settings, problems } = readSettings(environment, ownIds(files), isInZoneDatabase);
+  problems.push(...missingOwner(settings));
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
 
@@ -94,6 +132,22 @@ function checkEverything(environment: Environment): {
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
   return { content, hostKeys: hostKeys.keys, unconfined };
+}
+
+/** In a user namespace there may be no such id, and nothing could be given to it. */
+function missingOwner({ uid, gid }: Settings): Problem[] {
+  return (
+    [
+      ["PUID", "uid", uid],
+      ["PGID", "gid", gid],
+    ] as const
+  )
+    .filter(([, kind, id]) => Number.isInteger(id) && !hasId(idMap(kind), id))
+    .map(([where, kind, id]) => ({
+      where,
+      text: `This container has no id ${id}: its user namespace has ${formatIds(idMap(kind))}.`,
+      hint: `Set ${where} to one of those, or give the container more ids.`,
+    }));
 }
 
 /** So that operators see where keys go; where the mount is read-only they know already. */

@@ -115,6 +115,79 @@ test("a mount of the keys that got lost removes nobody", async () => {
   expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
 });
 
+const library = "/var/lib/borgserver";
+
+test.each([
+  ["a damaged index", `echo broken >${library}/index.sqlite`],
+  [
+    "an index with a damaged page",
+    `dd if=/dev/zero of=${library}/index.sqlite bs=4096 seek=1 count=20 conv=notrunc`,
+  ],
+  ["a missing index", `rm ${library}/index.sqlite`],
+  ["a foreign index", `rm ${library}/index.sqlite; cp /client/foreign.sqlite ${library}/index.sqlite`],
+  [
+    "an index of another version",
+    `cp /client/other-version.sqlite ${library}/index.sqlite; rm ${library}/served.json`,
+  ],
+  ["a damaged count beside the index", `echo '{"repo":' >${library}/served.json`],
+  ["both damaged", `echo broken | tee ${library}/index.sqlite >${library}/served.json`],
+  ["both missing", `rm ${library}/index.sqlite ${library}/served.json`],
+])("%s and a lost mount remove nobody, and nothing is made in the mount's place", async (_, damage) => {
+  await machine.ok(`cp ${library}/index.sqlite /client/other-version.sqlite
+    /usr/bin/python3 -c '
+import sqlite3
+other = sqlite3.connect("/client/other-version.sqlite")
+other.executescript("PRAGMA user_version = 1; ALTER TABLE grant DROP COLUMN expires")
+sqlite3.connect("/client/foreign.sqlite").execute("CREATE TABLE IF NOT EXISTS account (source)")'`);
+  await machine.ok(`mkdir /kept && cp -a ${library}/. /kept && mv /sshkeys /lost && mkdir /sshkeys`);
+  const before = await accountFiles();
+  await machine.ok(damage);
+  try {
+    for (const command of [
+      "index rebuild",
+      "index rebuild --full",
+      "update-borgusers",
+      "borgserver prepare",
+    ]) {
+      const { code, stderr } = await machine.run(command);
+      expect({ command, code, stderr }).toEqual({
+        command,
+        code: 3,
+        stderr: expect.stringContaining(
+          "/sshkeys/repos: The folder is gone, but accounts that it gave are served.",
+        ),
+      });
+    }
+    expect(await accountFiles()).toBe(before);
+    expect(await machine.ok("ls -A /sshkeys")).toBe("");
+  } finally {
+    await machine.ok(`rmdir /sshkeys; mv /lost /sshkeys; cp -a /kept/. ${library}; rm -r /kept`);
+  }
+  expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
+});
+
+test("a rebuild that was killed between its two renames leaves what a lost mount must not remove", async () => {
+  const before = await accountFiles();
+  for (const when of [1, 2]) {
+    const killed = `rename,renameat,renameat2:signal=KILL:when=${when}`;
+    const words = `-f -qq -o /dev/null -e trace=rename,renameat,renameat2 -e inject=${killed}`;
+    expect(await machine.run(`strace ${words} index rebuild`)).toMatchObject({ code: 137, stdout: "" });
+    await machine.ok("mv /sshkeys /lost && mkdir /sshkeys");
+    expect(await machine.run("update-borgusers")).toMatchObject({ code: 3 });
+    await machine.ok(`rm ${library}/index.sqlite`);
+    expect(await machine.run("update-borgusers")).toMatchObject({ code: 3 });
+    await machine.ok("rmdir /sshkeys; mv /lost /sshkeys; index rebuild --full");
+    expect(await accountFiles()).toBe(before);
+  }
+});
+
+test("an emptied role folder removes its accounts, and may then go", async () => {
+  await machine.ok("mv /sshkeys/repos /kept && mkdir /sshkeys/repos");
+  expect(await machine.ok("update-borgusers")).toContain("removed (repositories stay)");
+  await machine.ok("rmdir /sshkeys/repos && update-borgusers && mv /kept /sshkeys/repos");
+  expect(await machine.ok("update-borgusers")).toContain("added");
+});
+
 test("a role folder that cannot be read removes nobody", async () => {
   const before = await accountFiles();
   await machine.ok("mv /sshkeys/repos /lost; touch /sshkeys/repos");

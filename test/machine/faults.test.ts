@@ -4,6 +4,7 @@ import { Machine } from "./machine.ts";
 // A command is killed, or the kernel fails it, at each system call with which it changes a file of the server.
 // strace(1) tells the calls of a run that nothing disturbs; then each of them in turn is the one that goes wrong.
 
+const served = "/var/lib/borgserver/served.json";
 const index = "/var/lib/borgserver/index.sqlite";
 let machine: Machine;
 
@@ -64,9 +65,9 @@ login() {
     bystander@127.0.0.1 borg serve </dev/null >/client/login 2>&1 || cat /client/login
 }
 # One run that goes wrong, what is then, and what the next run makes of it; fields end with 0x1f, a step with 0x1e.
-step() { # CALL FAULT NTH
+step() { # CALL FAULT NTH PATH
   restore
-  strace -y -s 0 -qq -e signal=none -e "trace=$1" -e "inject=$1:$2:when=$3" -o /client/calls $command >/client/said 2>&1
+  strace -y -s 0 -qq -e signal=none -P "$4" -e "trace=$1" -e "inject=$1:$2:when=$3" -o /client/calls $command >/client/said 2>&1
   printf '%s\\037' $? "$(grep -E '= \\?$|\\(INJECTED\\)$' /client/calls)" "$(cat /client/said)"
   answers >/client/now
   cmp -s /client/before /client/now && printf before
@@ -88,7 +89,7 @@ const changing = [
   ...["mkdir", "mkdirat", "rmdir", "chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat"],
 ];
 
-/** A system call: the nth of its name that the command makes. */
+/** A system call: the nth of its name that the command makes on this path. The runtime's own come when they will. */
 interface Call {
   name: string;
   nth: number;
@@ -111,8 +112,8 @@ async function changesOf(command: string): Promise<{ calls: Call[]; others: stri
     const [, thread, text = "", name = "", place, folder] =
       /^([0-9]+) +((\w+)\((?:AT_FDCWD<[^>]*>, )?(?:"([^"]*)"|[0-9]+<([^>]*)>).*)/.exec(line) ?? [];
     const path = place ?? folder ?? "";
-    const nth = (counts.get(name) ?? 0) + 1;
-    if (thread === first) counts.set(name, nth);
+    const nth = (counts.get(`${name} ${path}`) ?? 0) + 1;
+    if (thread === first) counts.set(`${name} ${path}`, nth);
     if (!/^(\/etc\/(passwd|shadow)|\/var\/lib\/borgserver|\/repos|\/run\/borgserver|\/sshkeys)/.test(path))
       continue;
     if (/ = -1 E/.test(text) || (name.startsWith("open") && !text.includes("O_CREAT"))) continue;
@@ -159,7 +160,7 @@ async function goWrong(
   const steps = calls.map((call, i) => {
     // A real login where a file took another's place just before, or is about to.
     const login = serverRuns && [call, calls[i - 1]].some((each) => each?.name.startsWith("rename"));
-    return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth}`;
+    return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth} ${call.path}`;
   });
   const output = await bash(`command='${command}'\n${steps.join("\n")}`);
   const records = output.split("\x1e").slice(0, -1);
@@ -232,7 +233,7 @@ describe("update-borgusers", { timeout }, () => {
   });
 
   test("publishes the index, then replaces the account files, all in the one thread that is watched here", async () => {
-    expect(replaced(calls)).toEqual([index, "/etc/shadow", "/etc/passwd"]);
+    expect(replaced(calls)).toEqual([served, index, "/etc/shadow", "/etc/passwd"]);
     expect(others).toEqual([]);
   });
 
@@ -241,7 +242,8 @@ describe("update-borgusers", { timeout }, () => {
       .filter(({ name }) => /^(fsync|rename)/.test(name))
       .map(({ name, path }) => `${name.replace(/^rename.*/, "rename")} ${path}`);
     expect(steps).toEqual([
-      ...[`fsync ${index}.new`, `rename ${index}.new`, "fsync /var/lib/borgserver"],
+      ...[`fsync ${index}.new`, `fsync ${served}.new`, `rename ${served}.new`],
+      ...[`rename ${index}.new`, "fsync /var/lib/borgserver"],
       ...["fsync /etc/shadow.borgserver", "rename /etc/shadow.borgserver"],
       ...["fsync /etc/passwd.borgserver", "rename /etc/passwd.borgserver"],
     ]);

@@ -81,7 +81,42 @@ test.each([
   [
     "a private key with a passphrase",
     `ssh-keygen -q -p -N secret -f ${folder}/ssh_host_rsa_key`,
-    "cannot read this host key",
+    'cannot read this host key: it has a passphrase, and nobody types one when sshd starts. Take it away where it is known, with: ssh-keygen -p -N "" -f ssh_host_rsa_key',
+  ],
+  [
+    "a PEM key with a passphrase",
+    `ssh-keygen -q -p -m PEM -N secret -f ${folder}/ssh_host_rsa_key`,
+    "cannot read this host key: it has a passphrase",
+  ],
+  [
+    "a PKCS #8 key with a passphrase",
+    `ssh-keygen -q -p -m PKCS8 -N secret -f ${folder}/ssh_host_rsa_key`,
+    "cannot read this host key: it has a passphrase",
+  ],
+  [
+    "a passphrase behind CR LF",
+    `ssh-keygen -q -p -N secret -f ${folder}/ssh_host_rsa_key; sed -i 's/$/\r/' ${folder}/ssh_host_rsa_key`,
+    "cannot read this host key: it has a passphrase",
+  ],
+  [
+    "a DSA key",
+    `ssh-keygen -q -t dsa -N '' -f ${folder}/ssh_host_dsa_key`,
+    "This is a DSA key, which sshd does not serve",
+  ],
+  [
+    "a DSA key in PEM, with a passphrase",
+    `ssh-keygen -q -t dsa -m PEM -N secret -f ${folder}/ssh_host_dsa_key`,
+    "This is a DSA key, which sshd does not serve",
+  ],
+  [
+    "a public key in the place of a private one",
+    `cp ${folder}/ssh_host_rsa_key.pub ${folder}/ssh_host_rsa_key`,
+    "This is a public key, not the private half",
+  ],
+  [
+    "PuTTY's form",
+    `printf 'PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n' >${folder}/ssh_host_rsa_key`,
+    "it has PuTTY's form",
   ],
   [
     "a public half that does not match",
@@ -132,6 +167,29 @@ test("loose modes, a missing public half and a read-only mount do not stop the s
   expect(await machine.startServer()).toBeNull();
   expect(await machine.ssh("web", "web@127.0.0.1 borg serve")).toMatchObject({ code: 0 });
   expect(await machine.run("borgserver known-hosts 127.0.0.1")).toMatchObject({ code: 0 });
+});
+
+test.each([
+  ["carriage returns", "sed -i 's/$/\r/' *_key *.pub"],
+  ["carriage returns alone", "for key in *_key; do tr '\\n' '\\r' <$key >x; cat x >$key; done; rm x"],
+  ["no last line break", 'for key in *_key; do printf %s "$(cat $key)" >x; cat x >$key; done; rm x'],
+  ["blanks and empty lines around", "sed -i 's/$/ /; 1i\\\n' *_key"],
+  ["a byte order mark", "sed -i '1s/^/\\xef\\xbb\\xbf/' *_key *.pub"],
+])("a host key with %s is served as the key that it is, and left as it is", async (_, damage) => {
+  await machine.ok(
+    `mkdir -p ${folder} && cd ${folder} && ssh-keygen -q -t ecdsa -m PEM -N '' -f ssh_host_ecdsa_key`,
+  );
+  expect(await machine.startServer()).toBeNull();
+  const scan = () => machine.ok("ssh-keyscan -t ed25519,rsa,ecdsa 127.0.0.1 2>/dev/null | sort");
+  const before = await scan();
+  expect(before.split("\n")).toHaveLength(4);
+  await machine.stopServer();
+  await machine.ok(`cd ${folder} && ${damage}`);
+  const state = () => machine.ok(`cd ${folder} && ls -l && sha256sum *`);
+  const left = await state();
+  expect(await machine.startServer()).toBeNull();
+  expect(await scan()).toBe(before);
+  expect(await state()).toBe(left);
 });
 
 test("a host key of another type that the operator brought is served too", async () => {

@@ -87,8 +87,11 @@ test("sshd's configuration says all that logins rest on", async () => {
       "permituserrc no",
       "permituserenvironment no",
       "clientaliveinterval 10",
-      "clientalivecountmax 30",
-      "maxstartups 1000:30:1000",
+      "clientalivecountmax 15", // of this OpenSSH, which asks at every other interval
+      "unusedconnectiontimeout 600",
+      "maxstartups 900:30:1000",
+      "persourcemaxstartups 500",
+      "persourcenetblocksize 32:64",
       "logingracetime 120",
       "maxauthtries 20",
       "fingerprinthash SHA256",
@@ -132,6 +135,13 @@ describe("the answer", () => {
     }
     expect((await machine.run(`${asBorgkeys} sh -c 'echo >>${index}'`)).code).not.toBe(0);
   });
+});
+
+test("an answer that has to wait for a while, but not for the processor, is late and not lost", async () => {
+  // The pipe is full, and is read four seconds later.
+  const asked = `setpriv --reuid borgkeys --regid borgkeys --clear-groups borgserver authorized-keys web '${await fingerprint("web")}'`;
+  const answer = await machine.ok(`{ head -c 65536 /dev/zero; ${asked}; } | { sleep 4; cat; } | tr -d '\\0'`);
+  expect(answer).toMatch(/^restrict,/);
 });
 
 describe("a fault of the index denies the login, with one line in the log, and never hangs", () => {
@@ -223,12 +233,40 @@ describe("a fault of the index denies the login, with one line in the log, and n
       await machine.write(
         "/client/stuck.sh",
         `mkfifo /client/stuck; exec 3<>/client/stuck; dd if=/dev/zero of=/client/stuck bs=64K count=1 oflag=nonblock 2>/dev/null
-         timeout 20 borgserver authorized-keys web x 2>&3; echo $?`,
+         timeout 90 borgserver authorized-keys web x 2>&3; echo $?`,
       );
       const { stdout } = await machine.run("bash /client/stuck.sh");
       expect(stdout).toBe(`${128 + 14}\n`); // SIGALRM; 124 would be timeout's own
     } finally {
       await machine.ok(`cp -p /client/index ${index}`);
+    }
+  });
+
+  test("an index that keeps the processor busy without end", async () => {
+    await machine.write(
+      "/client/endless.py",
+      `import os, sqlite3
+old = sqlite3.connect("${index}")
+marks = {name: old.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")}
+os.remove("${index}")
+new = sqlite3.connect("${index}")
+for name, value in marks.items(): new.execute(f"PRAGMA {name} = {value}")
+new.executescript("""CREATE TABLE role (name, arguments, landlock);
+INSERT INTO role VALUES ('none', '[]', 0);
+CREATE VIEW grant AS WITH RECURSIVE n (role) AS (SELECT 0 UNION ALL SELECT role + 1 FROM n)
+  SELECT role, '' AS type, '' AS blob, '' AS addresses, '' AS expires, 'web' AS account, 'x' AS fingerprint FROM n""")
+`,
+    );
+    await machine.ok("python3 /client/endless.py");
+    try {
+      const { stdout } = await machine.run(
+        `bash -c 'TIMEFORMAT="%U %S"; { time borgserver authorized-keys web x 2>/dev/null; } 2>&1; echo $?'`,
+      );
+      const [, user, system, code] = /^(\S+) (\S+)\n(\d+)\n$/m.exec(stdout) ?? [];
+      expect(code).toBe(`${128 + 27}`); // SIGPROF
+      expect(Number(user) + Number(system)).toBeGreaterThan(1);
+    } finally {
+      await machine.ok(`rm -f ${index}; cp -p /client/index ${index}`);
     }
   });
 });

@@ -15,7 +15,6 @@ afterAll(() => machine?.stop());
 
 /** What has to be said of each bad thing: file, line, and a word of the reason. */
 const problems: [string, RegExp][] = [
-  [`cp /client/web.pub /sshkeys/web`, /^\/sshkeys\/web: .*none of the folders/],
   [`mkdir /sshkeys/client`, /^\/sshkeys\/client: .*none of the folders/],
   [`mkdir /sshkeys/repos/sub`, /^\/sshkeys\/repos\/sub: .*folder/],
   [`mkfifo /sshkeys/repos/fifo`, /^\/sshkeys\/repos\/fifo: .*not a regular file/],
@@ -37,7 +36,7 @@ const problems: [string, RegExp][] = [
   ],
   [
     `(echo; printf 'command="id" '; cat /client/web.pub) >/sshkeys/repos/options`,
-    /^\/sshkeys\/repos\/options:2: .*option before the key that is not accepted/,
+    /^\/sshkeys\/repos\/options:2: .*option before the key that is not accepted: command\./,
   ],
   [`tr -d '\\n' </client/web.pub | head -c 60 >/sshkeys/repos/cut`, /^\/sshkeys\/repos\/cut:1: /],
   [
@@ -53,6 +52,16 @@ const problems: [string, RegExp][] = [
   [`cp /client/web.pub /sshkeys/repos/1234`, /^\/sshkeys\/repos\/1234: .*digits/],
   [`cp /client/web.pub /sshkeys/repos/-x`, /^\/sshkeys\/repos\/-x: .*starts with/],
   [`cp /client/web.pub "/sshkeys/repos/a b"`, /^\/sshkeys\/repos\/a b: .*character/],
+  [`cp /client/web.pub "$(printf '/sshkeys/repos/x\\377y')"`, /^\/sshkeys\/repos\/x\\xffy: .*character/],
+  [`cp /client/web.pub /sshkeys/repos/laptop.pub`, /^\/sshkeys\/repos\/laptop\.pub: .*Rename the file/],
+  [
+    `cp /client/web.pub /sshkeys/admins/me.disabled`,
+    /^\/sshkeys\/admins\/me\.disabled: .*an account all the same/,
+  ],
+  [
+    `cp /client/web.pub /sshkeys/admins/WEB`,
+    /^\/sshkeys\/admins\/WEB: .*\/sshkeys\/repos\/web by case alone/,
+  ],
   [
     `cp /client/web.pub "$(printf '/sshkeys/repos/x\\033[2Jy')"`,
     /^\/sshkeys\/repos\/x\\x1b\[2Jy: .*character/,
@@ -108,6 +117,28 @@ test("a problem stops the start, and says so on the way", async () => {
   );
   await machine.ok("rm /sshkeys/repos/private /sshkeys/repos/root");
   expect(await machine.startServer()).toBeNull();
+});
+
+test("what is skipped is said by index check, and by nothing else", async () => {
+  await machine.ok(`
+    mkdir /sshkeys/@eaDir "/sshkeys/System Volume Information" '/sshkeys/repos/#recycle' && cp /client/web.pub /sshkeys/web
+    cp /client/web.pub /sshkeys/repos/web~ && touch /sshkeys/repos/Thumbs.db "$(printf '/sshkeys/repos/.\\033[2J\\377')"`);
+  expect(await machine.ok("index check")).toBe(
+    `no problems: 1 account (1 repo), 1 key
+${["@eaDir", "System Volume Information", "web", "repos/#recycle", "repos/.\\x1b[2J\\xff", "repos/Thumbs.db", "repos/web~"].map((name) => `skipped: /sshkeys/${name}\n`).join("")}`,
+  );
+  for (const command of [
+    "index rebuild",
+    "update-borgusers",
+    "update-borgusers --dry-run",
+    "borgserver prepare",
+  ]) {
+    const { code, stdout, stderr } = await machine.run(command);
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toMatch(/skipped|eaDir/);
+  }
+  await machine.ok(undo);
+  expect(await machine.ok("index check")).toBe("no problems: 1 account (1 repo), 1 key\n");
 });
 
 test("hidden names are skipped, and symlinked files count, as Kubernetes mounts them", async () => {

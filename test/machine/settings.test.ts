@@ -129,6 +129,12 @@ describe("a setting that is wrong stops the start with exit 4", () => {
     ["an id of sshd", { PUID: "SSHD" }, "is the id of sshd, which the server relies on"],
     ["an id of the login program", { PUID: "BORGKEYS" }, "is the id of borgkeys, which the server relies on"],
     ["a time zone that is none", { TZ: "CET-1CEST" }, 'TZ: "CET-1CEST" is not the name of a time zone'],
+    ["a time zone that borg would not find", { TZ: "europe/berlin" }, 'Write "Europe/Berlin".'],
+    [
+      "a umask that opens repositories",
+      { ADMIN_SERVE_EXTRA_ARGS: "--umask 077 --umas=022" },
+      "ADMIN_SERVE_EXTRA_ARGS: --umas 022: what sessions write is for its owner alone",
+    ],
     ["an id out of range", { PGID: "4294967295" }, 'PGID: "4294967295" is not a numeric id'],
     [
       "confinement that this machine lacks",
@@ -159,6 +165,57 @@ test("a running server keeps the settings of its start; a wrong one in a command
     code: 4,
     stdout: "",
   });
+});
+
+test("what is kept of the settings is whole, or told as damaged and not used at all", async () => {
+  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  const settings = { PUID: "1234", REPO_SERVE_EXTRA_ARGS: "--storage-quota 5G", TZ: "Europe/Berlin" };
+  expect(await machine.startServer(settings)).toBeNull();
+  const kept = JSON.parse(await machine.ok("cat /run/borgserver/settings.json"));
+  const { uid: _, ...without } = kept;
+  const damaged = [
+    ...["", "{}", "null", "[]", "5", '"x"', "{", "\0\0\0\0", JSON.stringify(kept).slice(0, -1)],
+    ...[
+      without,
+      { ...kept, uid: "1234" },
+      { ...kept, uid: 0 },
+      { ...kept, gid: 1.5 },
+      { ...kept, uid: null },
+      { ...kept, borgKeys: null },
+      { ...kept, borgKeys: "no key" },
+      { ...kept, extraArguments: [] },
+      { ...kept, extraArguments: { ...kept.extraArguments, repo: "--storage-quota 5G" } },
+      { ...kept, extraArguments: { ...kept.extraArguments, admin: ["--restrict-to-path=/"] } },
+      { ...kept, extraArguments: { ...kept.extraArguments, admin: ["a b"] } },
+      { ...kept, landlock: 9 },
+      { ...kept, landlock: "3" },
+      { ...kept, sandbox: "maybe" },
+      { ...kept, logLevel: "LOUD" },
+      { ...kept, timeZone: "Mars/Olympus" },
+      { ...kept, timeZone: 1 },
+      [kept],
+    ].map((content) => JSON.stringify(content)),
+  ];
+  const state = () =>
+    machine.ok("sha256sum /var/lib/borgserver/index.sqlite /etc/passwd; stat -c %u /repos/web");
+  const before = await state();
+  for (const content of damaged) {
+    await machine.ok("cat >/run/borgserver/settings.json", { input: content });
+    for (const command of ["index rebuild", "update-borgusers", "list /repos/web"])
+      expect({ content, command, ...(await machine.run(command)) }).toEqual({
+        content,
+        command,
+        code: 4,
+        stdout: "",
+        stderr: expect.stringMatching(
+          /^\/run\/borgserver\/settings\.json: What the server's start kept of its settings is damaged\. Restart the container.*\nborgserver: 1 problem; nothing was changed\n$/,
+        ),
+      });
+  }
+  expect(await state()).toBe(before);
+  await machine.stopServer();
+  expect(await machine.startServer(settings)).toBeNull();
+  expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
 });
 
 test("settings outlive the index: built anew, it restricts as before", async () => {

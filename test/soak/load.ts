@@ -13,9 +13,16 @@ const groupTime = isFirstVersion
   ? `awk '{ print $1 / 1e6 }' ${group}/cpuacct.usage`
   : `awk '/^usage_usec/ { print $2 / 1e3 }' ${group}/cpu.stat`;
 
+/** What another address holds meanwhile: it tries to get more connections than it may have, and never logs in. */
+const idlers = 600;
+const holdPlaces = `import socket, sys
+held = [socket.create_connection(("127.0.0.1", 22), source_address=("127.0.0.2", 0)) for _ in range(${idlers})]
+print("there", flush=True); sys.stdin.read()
+`;
+
 /**
  * Clients that connect in the same second, from one address, each to an account of its own; the keys of some of
- * them open nothing. Says on stderr what a login costs.
+ * them open nothing; another address takes all the places that it can get. Says on stderr what a login costs.
  */
 export async function load(): Promise<Row> {
   progress(`${clients} clients in the same second, ${strangers} of them with a bad key`);
@@ -29,6 +36,9 @@ export async function load(): Promise<Row> {
     await machine.pinHostKeys();
     await machine.ok(`mkdir ${group} && echo "$(pgrep -x -o sshd)" >${group}/cgroup.procs`);
     const processorTime = async () => Number(await machine.ok(groupTime));
+    await machine.write("/client/hold.py", holdPlaces);
+    const holder = machine.spawn("exec python3 /client/hold.py");
+    await new Promise((resolve) => holder.stdout!.once("data", resolve));
     const before = await processorTime();
     const started = Date.now();
     const printed = await machine.ok(
@@ -52,6 +62,7 @@ export async function load(): Promise<Row> {
     for (const result of lost) progress(`a login was lost: ${result.join(" ")}`);
     progress(`${clients} clients were served in ${seconds.toFixed(1)} s`);
 
+    holder.stdin!.end();
     await machine.ok("while pgrep borg >/dev/null; do sleep 0.1; done; sleep 1");
     const each = ((await processorTime()) - before) / clients;
     progress(`processor time of a connection, its borg serve included (cgroups(7)): ${each.toFixed(0)} ms`);

@@ -24,6 +24,7 @@ test("the login path loads what it needs and nothing else", () => {
     "bun",
     "bun:ffi",
     "bun:sqlite",
+    "connection-record.ts",
     "deadline.ts",
     "index-lookup.ts",
     "index-schema.ts",
@@ -39,12 +40,15 @@ test("what computes touches neither files nor programs", () => {
   for (const file of [
     "account-name.ts",
     "account-plan.ts",
+    "borg-words.ts",
     "key-file.ts",
     "key-line.ts",
     "key-options.ts",
+    "locks.ts",
     "problem.ts",
     "public-key.ts",
     "role.ts",
+    "roll-call.ts",
     "settings.ts",
   ]) {
     const outside = [...reachable(file)].filter(

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "vitest";
 import type { IndexContent } from "../../src/index-content.ts";
 import { lookUpGrant } from "../../src/index-lookup.ts";
 import { publishIndex } from "../../src/index-publish.ts";
-import { readIndex, rolesServed } from "../../src/index-read.ts";
+import { readIndex, rolesInIndex } from "../../src/index-read.ts";
 import { roleNames } from "../../src/role.ts";
 import { readSettings } from "../../src/settings.ts";
 
@@ -15,6 +15,7 @@ const file = `${folder}/index.sqlite`;
 const { settings } = readSettings(
   { REPO_SERVE_EXTRA_ARGS: "--storage-quota 20G" },
   { uids: new Map(), gids: new Map() },
+  () => true,
 );
 const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   type: "ssh-ed25519",
@@ -43,8 +44,8 @@ test("a published index says what was put into it", () => {
   };
   publishIndex(file, content, process.getgid!());
   expect(readIndex(file)).toEqual(content.accounts.map(({ state: _, ...account }) => account));
-  expect(rolesServed(file)).toEqual(new Set(["appendonly", "repo"]));
-  expect(rolesServed(`${folder}/none`)).toEqual(new Set());
+  expect(rolesInIndex(file)).toEqual(new Set(["appendonly", "repo"]));
+  expect(rolesInIndex(`${folder}/none`)).toBeNull();
   expect(lookUpGrant(file, "web", "SHA256:b")).toEqual({
     role: "repo",
     type: "ssh-ed25519",

@@ -73,20 +73,51 @@ test.each([
 });
 
 test.each([
-  'command="id"',
-  "restrict",
-  "no-pty",
-  "cert-authority",
-  'from="192.0.2.1",command="id"',
+  "no-restrict",
+  'no-pty="yes"',
   "from=192.0.2.1",
   'from="192.0.2.1"x',
   'from="192.0.2.1\\"',
   'from="192.0.2.1',
-  'principals="a"',
-  'environment="A=b"',
-  'permitopen="a:1"',
 ])("%s is refused", (text) => {
   expect(parseKeyOptions(text)).toMatchObject({ text: expect.stringMatching(/not accepted/) });
+});
+
+test.each([
+  "restrict",
+  "no-pty",
+  "no-agent-forwarding,no-port-forwarding,no-user-rc",
+  "No-X11-Forwarding",
+  "restrict,RESTRICT",
+])("%s takes away what no key has, and changes nothing", (text) => {
+  expect(parseKeyOptions(text)).toEqual({ addresses: "", expires: "" });
+  expect(parseKeyOptions(`${text},from="192.0.2.1",${text}`)).toEqual({
+    addresses: "192.0.2.1",
+    expires: "",
+  });
+});
+
+test.each([
+  ["command", 'command="secret"'],
+  ["command", 'COMMAND="echo \\"secret\\""'],
+  ["command", 'from="192.0.2.1",command="secret"'],
+  ["environment", 'environment="A=secret"'],
+  ["cert-authority", "cert-authority"],
+  ["principals", 'principals="secret"'],
+  ["permitopen", 'permitopen="secret:1"'],
+  ["permitlisten", 'no-pty,permitlisten="1"'],
+  ["tunnel", 'tunnel="0"'],
+  ["pty", "restrict,pty"],
+  ["user-rc", "User-RC"],
+  ["port-forwarding", "port-forwarding"],
+  ["agent-forwarding", "agent-forwarding"],
+  ["X11-forwarding", "x11-forwarding"],
+  ["no-touch-required", "no-touch-required"],
+  ["verify-required", "verify-required"],
+])("the problem names %s, and not its value, in %s", (name, text) => {
+  const refusal = parseKeyOptions(text);
+  expect(refusal).toMatchObject({ text: `There is an option before the key that is not accepted: ${name}.` });
+  expect(JSON.stringify(refusal)).not.toContain("secret");
 });
 
 test("an option may stand once, in any order and any case, as for sshd", () => {

@@ -64,7 +64,7 @@ describe("refuses", () => {
   const modulus = (bits: number) => Buffer.concat([Buffer.from([0]), Buffer.alloc(bits / 8, 0xff)]);
   test.each([
     ["an option that widens", `command="id" ${ed25519}`, /option before the key that is not accepted/],
-    ["an option without a value", `restrict ${ed25519}`, /option before the key that is not accepted/],
+    ["an option of a FIDO key", `verify-required ${ed25519}`, /option before the key that is not accepted/],
     ["a host name before the key", `example.org ${ed25519}`, /option before the key that is not accepted/],
     ["two words before the key", `example.org x ${ed25519}`, /text before the key/],
     ["a DSA key", `ssh-dss ${wire("ssh-dss")}`, /DSA/],

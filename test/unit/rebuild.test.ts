@@ -20,7 +20,7 @@ import { publishedFiles, readIndex } from "../../src/index-read.ts";
 import { readSettings } from "../../src/settings.ts";
 import { openDatabase } from "../../src/sqlite.ts";
 
-const { settings } = readSettings({}, { uids: new Map(), gids: new Map() });
+const { settings } = readSettings({}, { uids: new Map(), gids: new Map() }, () => true);
 const roleFolders = ["repos", "repos-appendonly", "admins"];
 
 /** Keys whose lines have the same length, so that a file's size does not tell them apart. */
@@ -138,6 +138,25 @@ test("a change that keeps size, inode and modification time is seen", () => {
   expect(carriedOver(index)).toEqual(["web"]);
   write(two);
   expect(rebuild(index, {})).toEqual(rebuild(`${temporary}/full`, { full: true }));
+});
+
+test("a change that stat(2) does not tell is seen where the content is compared", () => {
+  const path = `${folder}/repos/web`;
+  writeFileSync(path, one);
+  writeFileSync(`${folder}/repos/db`, one);
+  afterAWhile();
+  rebuild(index, {});
+  writeFileSync(path, two);
+  const { mtimeMs, ctimeMs } = statSync(path);
+  alter(`UPDATE account SET mtime = ${mtimeMs}, ctime = ${ctimeMs} WHERE name = 'web'`);
+  const carried = (trust: "stat" | "content") =>
+    gatherContent(folder, settings, new Set(), publishedFiles(index), trust).content.accounts.flatMap(
+      ({ name, keys }) => (keys === null ? [name] : []),
+    );
+  expect(carried("stat")).toEqual(["db", "web"]);
+  expect(carried("content")).toEqual(["db"]);
+  rmSync(path);
+  expect(carried("content")).toEqual(["db"]);
 });
 
 test.each(["size", "mtime", "ctime", "inode", "device"])("a file with another %s is read again", (what) => {

@@ -1,0 +1,85 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A process, as proc_pid_stat(5) tells of it. */
+export interface Process {
+  pid: number;
+  parent: number;
+  /** The name of its program, 15 bytes at most. */
+  name: string;
+  /** R, S, D, Z (ended, not yet reaped), T (stopped), … */
+  state: string;
+  /** When it started, in clock ticks since boot: together with the number this is one process and no other. */
+  started: string;
+}
+
+/** A process, or null where there is none of this number. */
+export function readProcess(pid: number): Process | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const end = stat.lastIndexOf(")"); // a name may hold spaces and brackets
+    const fields = stat.slice(end + 2).split(" ");
+    return {
+      pid,
+      parent: Number(fields[1]),
+      name: stat.slice(stat.indexOf("(") + 1, end),
+      state: fields[0]!,
+      started: fields[19]!,
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** All processes that can be seen, but for those that have ended. */
+export function readProcesses(): Process[] {
+  return readdirSync("/proc")
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter((process) => process !== null && process.state !== "Z") as Process[];
+}
+
+/** Whether this very process still runs. */
+export function stillRuns({ pid, started }: Pick<Process, "pid" | "started">): boolean {
+  const now = readProcess(pid);
+  return now?.started === started && now.state !== "Z";
+}
+
+/** What a process has started, and what that has started, and so on. */
+export function descendantsOf(pid: number, processes: readonly Process[]): Process[] {
+  const found: Process[] = [];
+  for (let above = new Set([pid]); above.size > 0; ) {
+    const next = processes.filter(({ parent }) => above.has(parent));
+    found.push(...next);
+    above = new Set(next.map(({ pid }) => pid));
+  }
+  return found;
+}
+
+/**
+ * The borg processes of this server: sessions, and what was started with exec in its container. A container that
+ * shares the numbers of its processes with others, or with the host, sees theirs too; but its mounts are its own.
+ * None of ours runs as root.
+ */
+export function borgsOfThisServer(): Process[] {
+  return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid) && userOf(pid) !== 0);
+}
+
+/** proc_pid_mountinfo(5): the first field is a mount's number, which no mount of another namespace has. */
+function hasOurMounts(pid: number | "self"): boolean {
+  const first = (of: number | "self") => readFileSync(`/proc/${of}/mountinfo`, "latin1").split(" ", 1)[0];
+  try {
+    return first(pid) === first("self");
+  } catch {
+    return false;
+  }
+}
+
+/** The numeric user that a process runs as (proc_pid_status(5), the effective one), or null where it is gone. */
+export function userOf(pid: number): number | null {
+  try {
+    const user = /^Uid:\t[0-9]+\t([0-9]+)\t/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return user === undefined ? null : Number(user);
+  } catch {
+    return null;
+  }
+}

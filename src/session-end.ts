@@ -1,0 +1,116 @@
+import { type Connection, openConnections, opensByIndex, revokedConnections } from "./connections.ts";
+import { borgsOfThisServer, descendantsOf, type Process, readProcesses, stillRuns } from "./process-table.ts";
+import { runningSshd } from "./sshd-process.ts";
+
+/** How long an answer to a login may take, in milliseconds: the login program has 20 seconds (main.ts). */
+const longestAnswer = 21_000;
+/** How long sshd may need to let a client in after such an answer, in milliseconds. */
+const longestLetIn = 1000;
+/** How long sessions have to end after they were asked, in seconds. A container's runtime kills what is left after ten (docker stop). */
+const patience = 7;
+/** How often it is looked whether they have, in milliseconds. */
+const lookPause = 100;
+
+const pause = (milliseconds: number) =>
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+
+/** Signals a process, if it still runs and this one may. Whether it ends is looked at later. */
+function signal(process: Process, name: "SIGTERM" | "SIGKILL"): void {
+  try {
+    if (stillRuns(process)) globalThis.process.kill(process.pid, name);
+  } catch {}
+}
+
+/** Asks processes to end, each once: asking a borg twice would disturb its end. */
+class Asking {
+  readonly asked = new Map<string, Process>();
+
+  ask(processes: readonly Process[]): void {
+    for (const process of processes) {
+      const key = `${process.pid} ${process.started}`;
+      if (this.asked.has(key)) continue;
+      this.asked.set(key, process);
+      signal(process, "SIGTERM");
+    }
+  }
+
+  get left(): Process[] {
+    return [...this.asked.values()].filter(stillRuns);
+  }
+}
+
+/**
+ * Asks every borg of this server to end, so that it releases its locks, and waits until they have. sshd takes no
+ * logins any more; one that was under way may still become a borg.
+ * @returns why that took too long, or null
+ */
+export function endAllSessions(): string | null {
+  const asking = new Asking();
+  const end = performance.now() + patience * 1000;
+  for (;;) {
+    const borgs = borgsOfThisServer();
+    if (borgs.length === 0) return null;
+    if (performance.now() >= end)
+      return `sessions did not end within ${patience} seconds; their locks may be left`;
+    asking.ask(borgs);
+    pause(lookPause);
+  }
+}
+
+/**
+ * Ends the connections that the published index gives nobody any more.
+ * @param owner the numeric owner that all accounts share
+ * @returns those that were ended, and those that could not be
+ */
+export function endRevokedConnections(owner: number): { ended: Connection[]; left: Connection[] } {
+  waitForAnswers();
+  const look = () => revokedConnections(openConnections(owner), opensByIndex);
+  const end = performance.now() + longestLetIn;
+  let revoked = look();
+  while (revoked.some(({ isLoggedIn }) => !isLoggedIn) && performance.now() < end) {
+    pause(lookPause);
+    revoked = look();
+  }
+  revoked = revoked.filter(({ isLoggedIn }) => isLoggedIn);
+  const left = endConnections(revoked);
+  return { ended: revoked.filter((connection) => !left.includes(connection)), left };
+}
+
+/** Waits until no login program runs that was there when this began and may answer from an earlier index: then its connection is recorded. */
+function waitForAnswers(): void {
+  const sshd = runningSshd();
+  if (!sshd) return;
+  const processes = readProcesses();
+  const connections = new Set(processes.filter(({ parent }) => parent === sshd.pid).map(({ pid }) => pid));
+  const answering = processes.filter(({ parent, name }) => connections.has(parent) && name === "borgserver");
+  const end = performance.now() + longestAnswer;
+  while (answering.some(stillRuns) && performance.now() < end) pause(lookPause / 5);
+}
+
+/**
+ * Ends connections: asks what runs in their sessions, so that borg releases its locks, then sshd's processes, and
+ * kills what is left when the time is over.
+ * @returns those that could not be ended
+ */
+function endConnections(connections: readonly Connection[]): Connection[] {
+  const asking = new Asking();
+  const end = performance.now() + patience * 1000;
+  for (;;) {
+    const open = connections.filter(({ process }) => stillRuns(process));
+    if (open.length + asking.left.length === 0) return [];
+    const isLate = performance.now() >= end;
+    const processes = readProcesses();
+    for (const { process } of open) {
+      const below = descendantsOf(process.pid, processes);
+      // sshd's process of the connection starts one that runs as the account, and that starts the sessions.
+      const sessions = below.filter(({ parent }) => parent !== process.pid);
+      asking.ask(isLate || sessions.length === 0 ? [...below, process] : sessions);
+    }
+    if (isLate) break;
+    pause(lookPause);
+  }
+  for (const process of asking.left) signal(process, "SIGKILL");
+  const dead = performance.now() + 1000;
+  while (asking.left.length > 0 && performance.now() < dead) pause(lookPause / 5);
+  return connections.filter(({ process }) => stillRuns(process));
+}
