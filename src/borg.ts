@@ -1,42 +1,45 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
 import { forAll } from "./borg-words.ts";
 import { accountsServed } from "./index-read.ts";
 import { howToForget, knownRepositories, recordRepositories } from "./known-repositories.ts";
-import { asOwner, isRoot, type Owner } from "./owner.ts";
+import { asOwner, isRoot, type Owner, whileOwner } from "./owner.ts";
 import { borgFile, borgHome, indexFile, repositoryFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
+import { homeOf, type Reach, reachOf } from "./reach.ts";
 import { exitCode, heading, note, OperatorError, passOn, say } from "./report.ts";
 import { accountPaths, changeOwnerOfAll } from "./repositories.ts";
-import { roleNames, roles } from "./role.ts";
+import { type Landlock, roleNames, roles } from "./role.ts";
 import { type Call, callRoll } from "./roll-call.ts";
+import { confinedTo, landlockInForce } from "./sandbox.ts";
 import type { Settings } from "./settings.ts";
 import { beginLook, describeStrange } from "./strange-entries.ts";
 import { survey } from "./survey.ts";
 
 /**
  * Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. A serve without a
- * client does that, says its version, and ends.
+ * client does that, says its version, and ends. As the owner, as sessions run: a borg that only root can read is none for
+ * them.
  * @returns borg's version
  */
-export function testBorg(): string {
-  const { status, signal, stderr, error } = borg(["serve", "--show-version"], {});
+export function testBorg(owner: Owner): string {
+  const { status, stderr, error } = borg(["serve", "--show-version"], {}, owner);
   const version = /borgbackup version ([0-9]\S*)/.exec(stderr)?.[1];
   if (error || status !== 0 || !version)
     throw new OperatorError(
-      `borg does not start or fails its self-test: ${error?.message ?? (signal ? `ended by ${signal}` : lastLine(stderr))}`,
+      `borg does not start or fails its self-test: ${error?.message ?? lastLine(stderr)}`,
       "This borg cannot be trusted with backups: repair or replace it.",
     );
   return `borg ${version}`;
 }
 
 /** Extra arguments that borg serve refuses, judged by borg itself: given no client, it parses them and ends. */
-export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
+export function refusedExtraArguments({ extraArguments }: Settings, owner: Owner | null): Problem[] {
   return roleNames.flatMap((role) => {
     if (extraArguments[role].length === 0) return [];
-    const { status, stderr } = borg(["serve", ...extraArguments[role]], { BORG_SELFTEST: "disabled" });
+    const { status, stderr } = borg(["serve", ...extraArguments[role]], { BORG_SELFTEST: "disabled" }, owner);
     if (status === 0) return [];
     return [
       {
@@ -51,15 +54,17 @@ export function refusedExtraArguments({ extraArguments }: Settings): Problem[] {
 /**
  * Runs a borg command as the owner of the repositories, never as root. The word `all` in the repository's place stands
  * for every one, one after the other; a signal ends the run.
+ * Each process is confined to the repository that it works on, as that one's sessions are (reach.ts).
  * @param serving whether the server runs in this container
  * @returns the exit code; of several runs the worst
  */
-export async function runBorg(words: readonly string[], owner: Owner, serving: boolean): Promise<number> {
-  const environment = environmentOf(serving);
+export async function runBorg(words: readonly string[], owner: Settings, serving: boolean): Promise<number> {
+  const landlock = landlockInForce(owner, serving);
   const wordsFor = forAll(words);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
   if (!wordsFor) {
-    becomeBorg(borgAs(owner, words), environment);
+    const { command, environment } = borgAs(owner, words, serving, landlock);
+    becomeBorg(command, environment);
     return exitCode.failed; // never reached
   }
 
@@ -82,7 +87,8 @@ export async function runBorg(words: readonly string[], owner: Owner, serving: b
       continue;
     }
     const look = beginLook([path], owner);
-    const [program = "", ...rest] = borgAs(owner, wordsFor(path));
+    const { command, environment } = borgAs(owner, wordsFor(path), serving, landlock);
+    const [program = "", ...rest] = command;
     child = spawn(program, rest, { stdio: ["inherit", "pipe", "pipe"], env: environment });
     const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
     const [[code, endedBy]] = await Promise.all([
@@ -116,15 +122,60 @@ function becomeBorg([program = "", ...words]: string[], environment: NodeJS.Proc
   process.execve(program, [program, ...words], environment);
 }
 
-function borgAs(owner: Owner, words: readonly string[]): string[] {
-  if (!isRoot()) return [borgFile, ...words];
-  mkdirSync(borgHome, { recursive: true, mode: 0o700 });
-  const { uid, gid } = statSync(borgHome);
-  if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
-  return asOwner(owner, [borgFile, ...words]);
+/** The words of one borg process, as the owner and confined, and its environment. */
+function borgAs(
+  owner: Owner,
+  words: readonly string[],
+  serving: boolean,
+  landlock: Landlock,
+): { command: string[]; environment: NodeJS.ProcessEnv } {
+  if (isRoot()) {
+    mkdirSync(borgHome, { recursive: true, mode: 0o700 });
+    const { uid, gid } = statSync(borgHome);
+    if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
+  }
+  const { reach, home } = whileOwner(owner, () => reachHere(words));
+  const confined = confinedTo(landlock, { ...reach, also: [...reach.also, home] }, [borgFile, ...words]);
+  return {
+    command: isRoot() ? asOwner(owner, confined) : confined,
+    environment: environmentOf(serving, home),
+  };
 }
 
-function environmentOf(serving: boolean): NodeJS.ProcessEnv {
+/** What a command reaches on this machine, and where borg keeps its notes; makes what has to be there before. */
+function reachHere(words: readonly string[]): { reach: Reach; home: string } {
+  const named = [...words, ...pathsOf(process.env)];
+  const look = (exists: (path: string) => boolean) => {
+    const reach = reachOf(named, process.cwd(), exists);
+    const { BORG_REPO } = process.env;
+    return reach.repository || !BORG_REPO ? reach : reachOf([...named, BORG_REPO], process.cwd(), exists);
+  };
+  // A wall can be built around what is there alone, and borg begins in an empty directory as well as in none.
+  const { repository } = look(() => true);
+  if (words.includes("init") && repository) makeFolder(repository);
+  const reach = look(existsSync);
+  const home = homeOf(reach, borgHome);
+  return { reach, home: makeFolder(home) ? home : borgHome };
+}
+
+/** Whether there is a folder of that name now. What is wrong with the place is borg's to say. */
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { recursive: path.startsWith(borgHome), mode: 0o700 });
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EEXIST";
+  }
+}
+
+/** The words of the environment that borg takes paths from (borg(1), Environment variables), but for BORG_REPO. */
+function pathsOf(environment: NodeJS.ProcessEnv): string[] {
+  return Object.entries(environment)
+    .filter(([name]) => /^(TMPDIR|BORG_(KEY_FILE|PASSCOMMAND|.*_DIR))$/.test(name))
+    .flatMap(([, value]) => value?.split(/\s+/) ?? []);
+}
+
+function environmentOf(serving: boolean, home: string): NodeJS.ProcessEnv {
   // borg clears the lock of a process that is gone, but only under its own host id. In the server's container
   // that is the sessions' (scripts/session). Elsewhere their processes cannot be seen and would all seem gone.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
@@ -132,18 +183,29 @@ function environmentOf(serving: boolean): NodeJS.ProcessEnv {
     // borg asks before it opens a repository that it does not know, or knows from another place; these are all the server's own.
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
     BORG_RELOCATED_REPO_ACCESS_IS_OK: "yes",
+    TMPDIR: home, // the one place beside the repository that it can write to
     ...process.env,
-    HOME: borgHome,
+    HOME: home,
     BORG_HOST_ID: serving ? hostname() : elsewhere,
   };
 }
 
-function borg(words: string[], environment: Record<string, string>) {
-  return spawnSync(borgFile, words, {
+/** Runs borg to its end, as the owner where there is one. That it was killed says nothing about it. */
+function borg(words: string[], environment: Record<string, string>, owner: Owner | null) {
+  const [program = "", ...rest] = owner ? asOwner(owner, [borgFile, ...words]) : [borgFile, ...words];
+  const result = spawnSync(program, rest, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, ...environment },
   });
+  if (result.signal)
+    throw new OperatorError(
+      `borg was ended by ${result.signal} when it was tried out`,
+      result.signal === "SIGKILL"
+        ? "The kernel does so where memory is short: let the container have more of it."
+        : "Start the container again.",
+    );
+  return result;
 }
 
 /** Where a Python program says what was wrong. */

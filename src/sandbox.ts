@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync, rmSync } from "node:fs";
-import { asOwner, type Owner } from "./owner.ts";
+import { chownSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { asOwner, isRoot, type Owner } from "./owner.ts";
 import { libraryFolder, runFolder } from "./paths.ts";
+import type { Reach } from "./reach.ts";
+import { exitCode, OperatorError } from "./report.ts";
 import type { Landlock } from "./role.ts";
+import type { Settings } from "./settings.ts";
 
 /**
  * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (scripts/session) that
@@ -49,4 +52,42 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
   if (status === 0) return "";
   if (status === 3) return "the kernel let a confined session write elsewhere";
   return stderr.trim().split("\n")[0] || `the trial session ended with ${signal ?? status}`;
+}
+
+/**
+ * What operators' commands are confined with: what the server's start found out in this container; where there was none, what
+ * can be found out now, which takes root.
+ */
+export function landlockInForce(settings: Settings, serving: boolean): Landlock {
+  if (serving) return settings.landlock;
+  if (settings.sandbox === "off" || !isRoot()) return 0;
+  const { landlock, reason } = probeLandlock(settings);
+  if (settings.sandbox === "require" && reason !== "")
+    throw new OperatorError(
+      `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${reason}`,
+      "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+      exitCode.settingProblems,
+    );
+  return landlock;
+}
+
+/** The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach. */
+export function confinedTo(
+  landlock: Landlock,
+  { repository, also, look }: Reach,
+  command: readonly string[],
+): string[] {
+  const later = ["refer", "truncate"].slice(0, Math.max(0, landlock - 1));
+  const file = ["execute", "read-file", "write-file", ...later.slice(1)];
+  const folder = [
+    ...["execute", "read-file", "write-file", "read-dir", "remove-file", "remove-dir"],
+    ...["make-reg", "make-dir", "make-sym", "make-fifo", "make-sock", ...later],
+  ];
+  const isFolder = (path: string) => statSync(path).isDirectory();
+  const rules = [
+    ...also.map((path) => [path, isFolder(path) ? folder : file] as const),
+    ...look.map((path) => [path, isFolder(path) ? ["read-file", "read-dir"] : ["read-file"]] as const),
+    ...(existsSync("/dev/tty") ? [["/dev/tty", ["read-file", "write-file"]] as const] : []), // for a passphrase
+  ].flatMap(([path, rights]) => ["--landlock-rule", `path-beneath:${rights.join(",")}:${path}`]);
+  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...rules, "--", ...command];
 }

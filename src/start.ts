@@ -30,9 +30,8 @@ import { formatIds, hasId, idMap } from "./user-namespace.ts";
 export async function prepareStart(environment: Environment, sshdOptions: readonly string[]): Promise<void> {
   const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
-  const borg = testBorg();
   const openssh = readOpensshVersion();
-  const { content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
+  const { borg, content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
     const checked = checkEverything(environment);
     const keys = publish(checked.content);
     const update = applyUpdate(checked.content, true);
@@ -94,6 +93,8 @@ const fewOf = (lines: readonly string[]) =>
  * anything is changed but for host keys and folders that were missing.
  */
 function checkEverything(environment: Environment): {
+  /** "borg" and its version. */
+  borg: string;
   content: IndexContent;
   hostKeys: HostKey[];
   /** Why sessions are not confined, or not fully; empty where they are. */
@@ -103,7 +104,10 @@ function checkEverything(environment: Environment): {
   const { settings, problems } = readSettings(environment, ownIds(files), isInZoneDatabase);
   problems.push(...missingOwner(settings));
   const known = new Set(problems.map(({ where }) => where));
-  problems.push(...refusedExtraArguments(settings).filter(({ where }) => !known.has(where)));
+  // An owner that cannot be can run nothing.
+  const owner = known.has("PUID") || known.has("PGID") ? null : settings;
+  const borg = owner ? testBorg(owner) : "";
+  problems.push(...refusedExtraArguments(settings, owner).filter(({ where }) => !known.has(where)));
 
   let unconfined = "BORG_SANDBOX=off";
   if (settings.sandbox !== "off" && problems.length === 0) {
@@ -131,7 +135,7 @@ function checkEverything(environment: Environment): {
   const all = [...problems, ...keyProblems];
   if (all.length > 0)
     throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
-  return { content, hostKeys: hostKeys.keys, unconfined };
+  return { borg, content, hostKeys: hostKeys.keys, unconfined };
 }
 
 /** In a user namespace there may be no such id, and nothing could be given to it. */
