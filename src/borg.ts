@@ -135,7 +135,7 @@ function borgAs(
     if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
   }
   const { reach, home } = whileOwner(owner, () => reachHere(words));
-  const confined = confinedTo(landlock, { ...reach, also: [...reach.also, home] }, [borgFile, ...words]);
+  const confined = confinedTo(landlock, reach, home, [borgFile, ...words]);
   return {
     command: isRoot() ? asOwner(owner, confined) : confined,
     environment: environmentOf(serving, home),

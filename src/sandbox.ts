@@ -71,23 +71,42 @@ export function landlockInForce(settings: Settings, serving: boolean): Landlock 
   return landlock;
 }
 
-/** The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach. */
+/**
+ * The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach.
+ * @param home where it may write as freely as in the repository
+ */
 export function confinedTo(
   landlock: Landlock,
   { repository, also, look }: Reach,
+  home: string,
   command: readonly string[],
 ): string[] {
   const later = ["refer", "truncate"].slice(0, Math.max(0, landlock - 1));
-  const file = ["execute", "read-file", "write-file", ...later.slice(1)];
+  const file = ["read-file", "write-file", ...later.slice(1)];
   const folder = [
-    ...["execute", "read-file", "write-file", "read-dir", "remove-file", "remove-dir"],
-    ...["make-reg", "make-dir", "make-sym", "make-fifo", "make-sock", ...later],
+    "read-file",
+    "write-file",
+    "read-dir",
+    "remove-file",
+    "remove-dir",
+    "make-reg",
+    "make-dir",
+    ...later,
   ];
-  const isFolder = (path: string) => statSync(path).isDirectory();
-  const rules = [
-    ...also.map((path) => [path, isFolder(path) ? folder : file] as const),
-    ...look.map((path) => [path, isFolder(path) ? ["read-file", "read-dir"] : ["read-file"]] as const),
-    ...(existsSync("/dev/tty") ? [["/dev/tty", ["read-file", "write-file"]] as const] : []), // for a passphrase
-  ].flatMap(([path, rights]) => ["--landlock-rule", `path-beneath:${rights.join(",")}:${path}`]);
-  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...rules, "--", ...command];
+  const rule = (rights: readonly string[], path: string) => [
+    "--landlock-rule",
+    `path-beneath:${rights.join(",")}:${path}`,
+  ];
+  const ofKind = (path: string, ofFolder: readonly string[], ofFile: readonly string[]) =>
+    rule(statSync(path).isDirectory() ? ofFolder : ofFile, path);
+  const doors = [
+    ...rule(folder, home),
+    // What is restored there may be anything; what is named may be a program.
+    ...also.flatMap((path) =>
+      ofKind(path, [...folder, "execute", "make-sym", "make-fifo", "make-sock"], [...file, "execute"]),
+    ),
+    ...look.flatMap((path) => ofKind(path, ["read-file", "read-dir"], ["read-file"])),
+    ...(existsSync("/dev/tty") ? rule(file.slice(0, 2), "/dev/tty") : []), // for a passphrase
+  ];
+  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...doors, "--", ...command];
 }

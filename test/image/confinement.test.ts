@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Result } from "../machine/machine.ts";
 import { Containers } from "./containers.ts";
 
 let containers: Containers;
@@ -55,14 +56,21 @@ try '! grep -q "^NoNewPrivs:.1" /proc/self/status'
 `;
 
 /** What the attacker achieved in a session of this account. */
-async function achieved(name: string, port: number, account: string, key = "web"): Promise<string[]> {
+function achieved(name: string, port: number, account: string, key = "web"): Promise<string[]> {
+  return achievedIn(name, () => containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`));
+}
+
+/** What the attacker achieved in place of the borg that this runs. */
+async function achievedIn(name: string, run: () => Promise<Result>): Promise<string[]> {
   await containers.machine.write("/client/attacker", attacker);
-  await containers.ok(`podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`);
+  await containers.ok(
+    `chmod 755 /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
+  );
   await containers.ok(
     `podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && mv borg borg.real && ln -s attacker borg'`,
   );
   try {
-    const { stdout } = await containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`);
+    const { stdout } = await run();
     return stdout.trim().split("\n");
   } finally {
     await containers.ok(`podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && mv borg.real borg'`);
@@ -102,6 +110,11 @@ describe("a confined session", () => {
 
   beforeAll(() => serve("confined", 2240));
 
+  test("finds no set-id file in the image", async () => {
+    const { stdout } = await containers.exec("confined", "find / -xdev -type f -perm /6000");
+    expect(stdout).toBe("");
+  });
+
   test("is what the start announces, and require is content with it", async () => {
     expect(await containers.log("confined")).toContain("sessions are confined by the kernel (Landlock)");
     await containers.serve("required", 2241, "--env BORG_SANDBOX=require");
@@ -110,6 +123,19 @@ describe("a confined session", () => {
   test("reaches its own repository and nothing else, whatever borg has become", async () => {
     expect(await achieved("confined", 2240, "web")).toEqual([own]);
     expect(await containers.ok("cat /confined/repos/db/file; ls /confined/repos/db")).toBe("secret\nfile\n");
+  });
+
+  test("is what an operator's command is too: it reaches the repository that it names", async () => {
+    const exec = (command: string) => () => containers.exec("confined", command);
+    expect(await achievedIn("confined", exec("check /repos/web"))).toEqual([own]);
+    expect(await achievedIn("confined", exec("sh -c 'cd /repos && compact web'"))).toEqual([own]);
+    expect(await achievedIn("confined", exec("borg --version"))).toEqual([own, "ls /var/cache/borgserver"]);
+    const run = () =>
+      containers.run(
+        "podman run --rm --volume /client/attacker:/usr/local/lib/borgserver/borg --volume /confined/repos:/repos localhost/borgserver check /repos/web",
+      );
+    expect(await achievedIn("confined", run)).toEqual([own]);
+    expect(await containers.ok("cat /confined/repos/db/file")).toBe("secret\n");
   });
 
   test("of an admin reaches /repos and nothing else", async () => {
@@ -123,12 +149,53 @@ describe("a confined session", () => {
 
   test("lets borg do all it does", () => works(2240));
 
+  test("leaves operators all that borg does, with what their words name", async () => {
+    const exec = (words: string) =>
+      containers.exec("confined", `sh -c 'export BORG_PASSPHRASE=secret; cd /tmp && ${words}'`);
+    for (const words of [
+      "list --short /repos/web && info /repos/web && check --verify-data /repos/web && compact /repos/web",
+      "create /repos/web::local /etc/hostname --exclude-from=/etc/hosts && list /repos/web::local",
+      "mkdir -m 777 out && cd out && borg extract /repos/web::local && cmp etc/hostname /etc/hostname",
+      "borg key export /repos/web /tmp/out/key && [ -s /tmp/out/key ]",
+      "borg export-tar /repos/web::local /tmp/out/tar && [ -s /tmp/out/tar ]",
+      `echo secret >/tmp/out/pass; unset BORG_PASSPHRASE; export BORG_PASSCOMMAND="cat /tmp/out/pass" BORG_REPO=/repos/web; borg list ::local`,
+      "borg with-lock /repos/web cp /repos/web/config /tmp/out/config",
+      "borg init --encryption none /repos/fresh && borg delete /repos/web::local && borg rename --help",
+      "prune --keep-last 1 /repos/web && check all",
+    ]) {
+      const { code, stderr } = await exec(words);
+      expect(`${words}: ${code} ${code === 0 ? "" : stderr}`).toBe(`${words}: 0 `);
+    }
+  });
+
   test("deletes its repository and begins anew, in the directory that stays", async () => {
     const repository = "ssh://web@127.0.0.1:2240/repos/web";
     const { code, stderr } = await containers.machine.borg("web", `delete ${repository}`);
     expect(`${code} ${code === 0 ? "" : stderr}`).toBe("0 ");
     expect(await containers.ok("ls -A /confined/repos/web")).toBe("");
     expect(await containers.machine.borg("web", `init -e none ${repository}`)).toMatchObject({ code: 0 });
+  });
+
+  test("opens no link that somebody planted in a repository", async () => {
+    await containers.ok(
+      `rm -rf /confined/repos/*; podman exec confined update-borgusers
+       podman exec confined sh -c 'borg init -e none /repos/db && borg create /repos/db::secret /etc/hostname'
+       cd /confined/repos/web && ln -s /repos/db/data /repos/db/index.* /repos/db/hints.* /repos/db/integrity.* . 2>/dev/null
+       for file in config data $(cd ../db && ls -d index.* hints.* integrity.*); do ln -sfn /repos/db/$file $file; done`,
+    );
+    const listed = (name: string, options = "") =>
+      containers.run(
+        `podman run --rm ${options} --volume /${name}/repos:/repos localhost/borgserver list --short /repos/web`,
+      );
+    // That this shows the other's archive is what the wall is for.
+    expect((await listed("confined", "--env BORG_SANDBOX=off")).stdout).toBe("secret\n");
+    const behind = await listed("confined");
+    expect({ ...behind, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+    const all = await containers.exec("confined", "list --short all");
+    expect(all.stdout).toContain("/repos/db:\nsecret\n");
+    expect(all.stdout.match(/secret/g)).toHaveLength(1);
+    expect(all.code).toBe(2);
+    await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
   });
 
   test.each([1, 2])(
