@@ -120,6 +120,14 @@ describe("no forwarding of any kind", () => {
   });
 });
 
+test("a session leaves a record that there was a repository", async () => {
+  await machine.ok("rm -f /repos/.borgserver/repositories/*");
+  await machine.ok("borg list ssh://web@127.0.0.1/repos/web", { env: machine.client("web") });
+  expect(await machine.ok("stat -c '%n %u' /repos/.borgserver/repositories/*")).toBe(
+    "/repos/.borgserver/repositories/web 1000\n",
+  );
+});
+
 describe("a request for borg serve", () => {
   /** What borg serve is started with when a client asks for this. */
   async function served(request: string, script = 'echo "$@"'): Promise<string> {

@@ -257,8 +257,18 @@ test("a start and a rebuild at once never bring a removed key back", async () =>
   }
 });
 
+test("a borg that was killed is told as killed, with the likely reason", async () => {
+  await machine.ok(
+    "printf '#!/bin/sh\\nkill -9 $$\\n' >/client/killed; chmod 755 /client/killed; ln -sf /client/killed /usr/local/lib/borgserver/borg",
+  );
+  const refusal = await machine.startServer();
+  expect(refusal?.code).toBe(1);
+  expect(refusal?.stderr).toMatch(/^borgserver: borg was ended by SIGKILL when it was tried out\. .*memory/);
+});
+
 test.each([
   ["does not start", "ln -sf /bin/false /usr/local/lib/borgserver/borg"],
+  ["only root can run", "/usr/local/lib/borgserver/install system; chmod 700 /usr/local/lib/borgserver/borg"],
   [
     "fails its own test",
     "sed -i 's/^SELFTEST_COUNT = .*/SELFTEST_COUNT = 1/' /usr/lib/python3/dist-packages/borg/selftest.py",
