@@ -56,12 +56,16 @@ export function descendantsOf(pid: number, processes: readonly Process[]): Proce
 }
 
 /**
- * The borg processes of this server: sessions, and what was started with exec in its container. A container that
- * shares the numbers of its processes with others, or with the host, sees theirs too; but its mounts are its own.
- * None of ours runs as root.
+ * The borg processes in the container of this server. One that shares the numbers of its processes with others, or
+ * with the host, sees theirs too; but its mounts are its own.
  */
+export function borgsOfThisContainer(): Process[] {
+  return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid));
+}
+
+/** Those of this server: sessions, and what was started with exec. None of ours runs as root. */
 export function borgsOfThisServer(): Process[] {
-  return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid) && userOf(pid) !== 0);
+  return borgsOfThisContainer().filter(({ pid }) => userOf(pid) !== 0);
 }
 
 /** proc_pid_mountinfo(5): the first field is a mount's number, which no mount of another namespace has. */

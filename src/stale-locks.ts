@@ -15,7 +15,7 @@ import {
 import { hostname } from "node:os";
 import { formatRoster, isGone, type Lock, largestRoster, parseLockName, parseRoster } from "./locks.ts";
 import { type Owner, whileOwner } from "./owner.ts";
-import { borgsOfThisServer } from "./process-table.ts";
+import { borgsOfThisContainer } from "./process-table.ts";
 import { largestDirectory } from "./survey.ts";
 
 /** A lock that stayed, because another host took it. */
@@ -32,14 +32,15 @@ export interface ForeignLock {
  * alive, and the next backup would wait for it in vain (borg's locking.py; process_alive in platform/base.py).
  *
  * A lock is removed if it has this host's name (scripts/session gives sessions that as theirs) and no borg of this
- * server has its number. Whoever else has the number, such as a process of the host where the container sees
- * those, cannot be its holder: another container's borg has another name. Where it fails, borg's own way is left.
+ * container, root's included, has its number. Whoever else has the number, such as a process of the host where the
+ * container sees those, cannot be its holder: another container's borg has another name. Where it fails, borg's own
+ * way is left.
  * @param repositories paths of repositories that hold a lock
  * @returns the locks of other hosts, which stay: whether their holders live cannot be seen from here
  */
 export function removeStaleLocks(repositories: readonly string[], owner: Owner): ForeignLock[] {
   const host = hostname();
-  const running = new Set(borgsOfThisServer().map(({ pid }) => pid));
+  const running = new Set(borgsOfThisContainer().map(({ pid }) => pid));
   return whileOwner(owner, () =>
     repositories.flatMap((path) => {
       const left = [leftExclusive, leftInRoster].flatMap((remove) => {
