@@ -75,6 +75,11 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         problems.push({ where: source, text: "This is not a regular file.", hint });
         continue;
       }
+      const stands = existsSync(`${source}.pub`);
+      if (stands && !statSync(`${source}.pub`).isFile()) {
+        problems.push({ where: `${source}.pub`, text: "This is not a regular file.", hint });
+        continue;
+      }
       const text = mended(readFileSync(source, "utf8"));
       writeFileSync(file, text, { mode: 0o600 });
       const wrong = wrongForm(lookAtPrivateKey(text), source);
@@ -83,7 +88,7 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         continue;
       }
       const publicKey = publicHalf(file);
-      const stated = existsSync(`${source}.pub`)
+      const stated = stands
         ? mended(readFileSync(`${source}.pub`, "utf8"))
             .trim()
             .split(/[ \t]+/)

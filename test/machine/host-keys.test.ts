@@ -130,6 +130,11 @@ test.each([
   ],
   ["a FIFO", `mkfifo ${folder}/ssh_host_ecdsa_key`, "not a regular file"],
   [
+    "a FIFO for a public half",
+    `rm -f ${folder}/ssh_host_ed25519_key.pub; mkfifo ${folder}/ssh_host_ed25519_key.pub`,
+    "ssh_host_ed25519_key.pub: This is not a regular file",
+  ],
+  [
     "a key that sshd would not serve",
     `ssh-keygen -q -t rsa -b 1024 -N '' -f /client/short; cp /client/short ${folder}/ssh_host_rsa_key; cp /client/short.pub ${folder}/ssh_host_rsa_key.pub`,
     "sshd does not serve this host key: RSA keys under 2048 bits",
