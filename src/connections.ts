@@ -11,7 +11,7 @@ import { runningSshd } from "./sshd-process.ts";
 /** A connection that is open: sshd's process for it, and what it was let in with, or would be. */
 export interface Connection extends ConnectionRecord {
   process: Process;
-  /** Until then sshd asks once more before it lets the client in, and gets the answer of the index as it is then. */
+  /** Until then there is no session to be asked to end. */
   isLoggedIn: boolean;
 }
 
@@ -58,10 +58,13 @@ export function linesOf(connections: readonly Connection[]): string[] {
 export function openConnections(owner: number): Connection[] {
   const sshd = runningSshd();
   if (!sshd || !existsSync(connectionFolder)) return [];
-  const processes = readProcesses();
-  return readdirSync(connectionFolder).flatMap((name) => {
+  const records = readdirSync(connectionFolder).map((name) => {
     const path = `${connectionFolder}/${name}`;
-    const record = readRecord(path);
+    return { name, path, record: readRecord(path) };
+  });
+  // Afterwards: a connection that began meanwhile is then seen by its process, and its record is not taken for an old one.
+  const processes = readProcesses();
+  return records.flatMap(({ name, path, record }) => {
     const process = processes.find(({ pid }) => pid === Number(name));
     if (record && process?.started === record.started && process.parent === sshd.pid) {
       // After the login sshd's process for the connection has one that runs as the account; before, as sshd's own.

@@ -4,7 +4,7 @@ import { runningSshd } from "./sshd-process.ts";
 
 /** How long an answer to a login may take, in milliseconds: the login program has 20 seconds (main.ts). */
 const longestAnswer = 21_000;
-/** How long sshd may need to let a client in after such an answer, in milliseconds. */
+/** How long a client that was just answered has to log in and to begin a session, in milliseconds. */
 const longestLetIn = 1000;
 /** How long sessions have to end after they were asked, in seconds. A container's runtime kills what is left after ten (docker stop). */
 const patience = 7;
@@ -71,7 +71,7 @@ export function endRevokedConnections(owner: number): { ended: Connection[]; lef
     pause(lookPause);
     revoked = look();
   }
-  revoked = revoked.filter(({ isLoggedIn }) => isLoggedIn);
+  // Those that have not logged in by now go too: sshd may have had its last answer from the index before.
   const left = endConnections(revoked);
   return { ended: revoked.filter((connection) => !left.includes(connection)), left };
 }
