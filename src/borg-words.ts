@@ -47,31 +47,45 @@ const all = /^all(?=$|::)/;
  * @returns null where the command is not for all
  */
 export function forAll(words: readonly string[]): ((repository: string) => string[]) | null {
-  const at = repositoryWord(words);
+  const at = readCommand(words).repository;
   if (at === null || !all.test(words[at] ?? "")) return null;
   // borg puts a time, a host's name and the like in place of words in braces (placeholders); doubled they are braces.
   return (repository) =>
     words.map((word, i) => (i === at ? word.replace(all, () => repository.replace(/[{}]/g, "$&$&")) : word));
 }
 
-/** Where in a borg command its repository stands. */
-function repositoryWord(words: readonly string[]): number | null {
+/** What the words of a borg command are. */
+export interface BorgCommand {
+  /** One word, or two as in "key export"; empty where there is none. */
+  name: string;
+  /** Where its repository stands, or null for nowhere. */
+  repository: number | null;
+  /** The words that are neither of these: options, their values, paths, names. */
+  others: string[];
+}
+
+/** Tells the words of a borg command apart. */
+export function readCommand(words: readonly string[]): BorgCommand {
   const command: string[] = [];
+  const others: string[] = [];
   let options = true;
+  let repository: number | null = null;
   for (let at = 0; at < words.length; at++) {
     const word = words[at] ?? "";
     if (options && word === "--") options = false;
     else if (options && /^-./s.test(word)) {
-      if (takesNextWord(word, command[0])) at++;
+      others.push(word);
+      if (takesNextWord(word, command[0])) others.push(words[++at] ?? "");
     } else if (command.length === 0 || (command.length === 1 && groups.includes(command[0] ?? "")))
       command.push(word);
-    else
-      return withoutRepository.includes(command.join(" ")) || withoutRepository.includes(command[0] ?? "")
-        ? null
-        : at;
+    else if (repository === null && !isWithoutRepository(command)) repository = at;
+    else others.push(word);
   }
-  return null;
+  return { name: command.join(" "), repository, others };
 }
+
+const isWithoutRepository = (command: readonly string[]) =>
+  withoutRepository.includes(command.join(" ")) || withoutRepository.includes(command[0] ?? "");
 
 /** Whether an option's value is the next word. borg takes any beginning of a name, and short ones in one word (argparse). */
 function takesNextWord(word: string, command: string | undefined): boolean {

@@ -8,7 +8,7 @@ import { howToForget, knownRepositories, recordRepositories } from "./known-repo
 import { asOwner, isRoot, type Owner, whileOwner } from "./owner.ts";
 import { borgFile, borgHome, indexFile, repositoryFolder } from "./paths.ts";
 import type { Problem } from "./problem.ts";
-import { homeOf, type Reach, reachOf } from "./reach.ts";
+import { homeOf, reachOf, repositoryToBegin } from "./reach.ts";
 import { exitCode, heading, note, OperatorError, passOn, say } from "./report.ts";
 import { accountPaths, changeOwnerOfAll } from "./repositories.ts";
 import { type Landlock, roleNames, roles } from "./role.ts";
@@ -129,33 +129,35 @@ function borgAs(
   serving: boolean,
   landlock: Landlock,
 ): { command: string[]; environment: NodeJS.ProcessEnv } {
-  if (isRoot()) {
+  const root = isRoot();
+  if (root) {
     mkdirSync(borgHome, { recursive: true, mode: 0o700 });
     const { uid, gid } = statSync(borgHome);
     if (uid !== owner.uid || gid !== owner.gid) changeOwnerOfAll(borgHome, owner);
   }
-  const { reach, home } = whileOwner(owner, () => reachHere(words));
-  const confined = confinedTo(landlock, reach, home, [borgFile, ...words]);
-  return {
-    command: isRoot() ? asOwner(owner, confined) : confined,
-    environment: environmentOf(serving, home),
-  };
+  return whileOwner(owner, () => {
+    const surroundings = { environment: process.env, folder: folderHere(), exists: existsSync };
+    // A wall can be built around what is there alone, and borg begins in an empty directory as well as in none.
+    const toBegin = repositoryToBegin(words, surroundings);
+    if (toBegin) makeFolder(toBegin);
+    const reach = reachOf(words, surroundings);
+    const own = homeOf(reach, borgHome);
+    const home = makeFolder(own) ? own : borgHome;
+    const confined = confinedTo(landlock, reach, home, [borgFile, ...words]);
+    return {
+      command: root ? asOwner(owner, confined) : confined,
+      environment: environmentOf(serving, home),
+    };
+  });
 }
 
-/** What a command reaches on this machine, and where borg keeps its notes; makes what has to be there before. */
-function reachHere(words: readonly string[]): { reach: Reach; home: string } {
-  const named = [...words, ...pathsOf(process.env)];
-  const look = (exists: (path: string) => boolean) => {
-    const reach = reachOf(named, process.cwd(), exists);
-    const { BORG_REPO } = process.env;
-    return reach.repository || !BORG_REPO ? reach : reachOf([...named, BORG_REPO], process.cwd(), exists);
-  };
-  // A wall can be built around what is there alone, and borg begins in an empty directory as well as in none.
-  const { repository } = look(() => true);
-  if (words.includes("init") && repository) makeFolder(repository);
-  const reach = look(existsSync);
-  const home = homeOf(reach, borgHome);
-  return { reach, home: makeFolder(home) ? home : borgHome };
+/** The folder that this was started in, if there is one still. */
+function folderHere(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return "/";
+  }
 }
 
 /** Whether there is a folder of that name now. What is wrong with the place is borg's to say. */
@@ -166,13 +168,6 @@ function makeFolder(path: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EEXIST";
   }
-}
-
-/** The words of the environment that borg takes paths from (borg(1), Environment variables), but for BORG_REPO. */
-function pathsOf(environment: NodeJS.ProcessEnv): string[] {
-  return Object.entries(environment)
-    .filter(([name]) => /^(TMPDIR|BORG_(KEY_FILE|PASSCOMMAND|.*_DIR))$/.test(name))
-    .flatMap(([, value]) => value?.split(/\s+/) ?? []);
 }
 
 function environmentOf(serving: boolean, home: string): NodeJS.ProcessEnv {

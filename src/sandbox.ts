@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { asOwner, isRoot, type Owner } from "./owner.ts";
 import { libraryFolder, runFolder } from "./paths.ts";
 import type { Reach } from "./reach.ts";
@@ -13,13 +14,14 @@ import type { Settings } from "./settings.ts";
  * @returns the version of Landlock's rules, and where it is not 3 what is missing
  */
 export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
-  const folder = `${runFolder}/probe`; // one name, so that what a killed start left is gone after the next
-  rmSync(folder, { recursive: true, force: true });
+  // For root one name, so that what a killed start left is gone after the next.
+  const folder = isRoot() ? `${runFolder}/probe` : `${tmpdir()}/borgserver-probe-${process.pid}`;
   const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
   try {
+    rmSync(folder, { recursive: true, force: true });
     for (const path of [folder, inside, outside]) {
       mkdirSync(path, { recursive: true });
-      chownSync(path, owner.uid, owner.gid);
+      if (isRoot()) chownSync(path, owner.uid, owner.gid);
     }
     let reason = confined(owner, 3, inside, outside);
     if (reason === "") return { landlock: 3, reason };
@@ -30,6 +32,8 @@ export function probeLandlock(owner: Owner): { landlock: Landlock; reason: strin
         return { landlock, reason: "before Linux 6.2 it lets them empty each other's files" };
     }
     return { landlock: 0, reason };
+  } catch (error) {
+    return { landlock: 0, reason: `it could not be tried out: ${(error as Error).message}` };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -43,7 +47,8 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
     "-c",
     `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
   ];
-  const [program = "", ...words] = asOwner(owner, [...session, ...attempt]);
+  const trial = [...session, ...attempt];
+  const [program = "", ...words] = isRoot() ? asOwner(owner, trial) : trial;
   const { status, signal, stderr, error } = spawnSync(program, words, {
     encoding: "utf8",
     env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
@@ -60,7 +65,7 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
  */
 export function landlockInForce(settings: Settings, serving: boolean): Landlock {
   if (serving) return settings.landlock;
-  if (settings.sandbox === "off" || !isRoot()) return 0;
+  if (settings.sandbox === "off") return 0;
   const { landlock, reason } = probeLandlock(settings);
   if (settings.sandbox === "require" && reason !== "")
     throw new OperatorError(
