@@ -11,7 +11,7 @@ import { runningSshd } from "./sshd-process.ts";
 /** A connection that is open: sshd's process for it, and what it was let in with, or would be. */
 export interface Connection extends ConnectionRecord {
   process: Process;
-  /** Until then there is no session to be asked to end. */
+  /** Until it has signed, sshd asks once more before it lets the client in, and gets the answer of the index as it is then. */
   isLoggedIn: boolean;
 }
 

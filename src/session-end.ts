@@ -71,7 +71,8 @@ export function endRevokedConnections(owner: number): { ended: Connection[]; lef
     pause(lookPause);
     revoked = look();
   }
-  // Those that have not logged in by now go too: sshd may have had its last answer from the index before.
+  // The others sshd asks about once more, when they sign, and denies; they may be waiting for a person.
+  revoked = revoked.filter(({ isLoggedIn }) => isLoggedIn);
   const left = endConnections(revoked);
   return { ended: revoked.filter((connection) => !left.includes(connection)), left };
 }
