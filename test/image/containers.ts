@@ -1,5 +1,18 @@
 import { Machine, type Result } from "../machine/machine.ts";
 
+/** All capabilities that a server needs. */
+export const capabilities = [
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FOWNER",
+  "FSETID",
+  "KILL",
+  "NET_BIND_SERVICE",
+  "SETGID",
+  "SETUID",
+  "SYS_CHROOT",
+];
+
 /** Containers of the image in a machine of their own; each server on its own port of 127.0.0.1. */
 export class Containers {
   readonly machine: Machine;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { finished } from "../machine/machine.ts";
-import { Containers } from "./containers.ts";
+import { Containers, capabilities } from "./containers.ts";
 
 let containers: Containers;
 
@@ -66,19 +66,8 @@ test("what a removed key opened is ended in the image too, and a backup of it le
 });
 
 describe("capabilities that are missing", () => {
-  const all = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "NET_BIND_SERVICE",
-    "SETGID",
-    "SETUID",
-    "SYS_CHROOT",
-  ];
   const without = (...left: string[]) =>
-    `--cap-drop ALL ${all
+    `--cap-drop ALL ${capabilities
       .filter((name) => !left.includes(name))
       .map((name) => `--cap-add ${name}`)
       .join(" ")}`;
