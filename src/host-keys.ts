@@ -75,8 +75,8 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         problems.push({ where: source, text: "This is not a regular file.", hint });
         continue;
       }
-      const stands = existsSync(`${source}.pub`);
-      if (stands && !statSync(`${source}.pub`).isFile()) {
+      const hasPublicHalf = existsSync(`${source}.pub`);
+      if (hasPublicHalf && !statSync(`${source}.pub`).isFile()) {
         problems.push({ where: `${source}.pub`, text: "This is not a regular file.", hint });
         continue;
       }
@@ -88,7 +88,7 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         continue;
       }
       const publicKey = publicHalf(file);
-      const stated = stands
+      const stated = hasPublicHalf
         ? mended(readFileSync(`${source}.pub`, "utf8"))
             .trim()
             .split(/[ \t]+/)

@@ -60,8 +60,8 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
 }
 
 /**
- * What operators' commands are confined with: what the server's start found out in this container; where there was none, what
- * can be found out now, which takes root.
+ * What operators' commands are confined with: what the server's start found out in this container, or, where there
+ * was none, what is found out now. Throws where BORG_SANDBOX asks for more than that.
  */
 export function landlockInForce(settings: Settings, serving: boolean): Landlock {
   if (serving) return settings.landlock;
