@@ -1,5 +1,5 @@
-import { authorizedKeys } from "./authorized-keys.ts";
-import { setDeadline } from "./deadline.ts";
+import { authorizedKeys } from "./login/authorized-keys.ts";
+import { setDeadline } from "./login/deadline.ts";
 
 /**
  * sshd waits for the answer while a client does; a login that could not be decided by then is denied. The answer
@@ -15,5 +15,5 @@ if (name === "borgserver" && words[0] === "authorized-keys" && words.length === 
   setDeadline(longestLogin);
   process.exit(await authorizedKeys(words[1]!, words[2]!));
 }
-const { run } = await import("./command.ts");
+const { run } = await import("./operator/command.ts");
 process.exitCode = await run(name, words);

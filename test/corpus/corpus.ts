@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseKeyFile } from "../../src/key-file.ts";
-import { type Account, readKeyFolder } from "../../src/key-folder.ts";
+import { parseKeyFile } from "../../src/keys/key-file.ts";
+import { type Account, readKeyFolder } from "../../src/keys/key-folder.ts";
+import { refusedBySshKeygen } from "../../src/keys/ssh-keygen.ts";
 import type { Problem } from "../../src/problem.ts";
-import { refusedBySshKeygen } from "../../src/ssh-keygen.ts";
 import { clientKey } from "./clients.ts";
 
 export const casesFolder = join(import.meta.dirname, "cases");

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { optionsWithValue } from "../../src/borg-words.ts";
+import { optionsWithValue } from "../../src/operator/borg-words.ts";
 import { Machine } from "./machine.ts";
 
 // What lies under /repos, and what the server makes of it.

@@ -1,16 +1,19 @@
 import { readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
 
 /** What a file of src imports when it is loaded: types are erased, import() comes later. */
-function imports(file: string): string[] {
-  const source = readFileSync(`src/${file}`, "utf8");
-  return [...source.matchAll(/^(?:import|export) (?!type )[^;]*?from "([^"]+)"/gm)].map((match) =>
-    match[1]!.replace("./", ""),
-  );
+const loads = /^(?:import|export) (?!type )[^;]*?from "([^"]+)"/gm;
+
+/** Paths below src, and the names of packages. */
+function importsOf(file: string, which: RegExp): string[] {
+  return [...readFileSync(`src/${file}`, "utf8").matchAll(which)]
+    .map((match) => match[1]!)
+    .map((name) => (name.startsWith(".") ? relative("src", join("src", dirname(file), name)) : name));
 }
 
 function reachable(file: string, seen = new Set<string>()): Set<string> {
-  for (const name of imports(file)) {
+  for (const name of importsOf(file, loads)) {
     if (seen.has(name)) continue;
     seen.add(name);
     if (name.endsWith(".ts")) reachable(name, seen);
@@ -20,39 +23,39 @@ function reachable(file: string, seen = new Set<string>()): Set<string> {
 
 test("the login path loads what it needs and nothing else", () => {
   expect([...reachable("main.ts")].sort()).toEqual([
-    "authorized-keys.ts",
     "bun",
     "bun:ffi",
     "bun:sqlite",
-    "connection-record.ts",
-    "deadline.ts",
-    "index-lookup.ts",
-    "index-schema.ts",
-    "key-line.ts",
+    "index/lookup.ts",
+    "index/schema.ts",
+    "index/sqlite.ts",
+    "login/authorized-keys.ts",
+    "login/connection-record.ts",
+    "login/deadline.ts",
+    "login/key-line.ts",
     "paths.ts",
     "problem.ts",
     "role.ts",
-    "sqlite.ts",
   ]);
 });
 
 test("what computes touches neither files nor programs", () => {
   for (const file of [
-    "account-name.ts",
-    "account-plan.ts",
-    "borg-words.ts",
-    "index-difference.ts",
-    "key-file.ts",
-    "key-line.ts",
-    "key-options.ts",
-    "locks.ts",
-    "private-key-file.ts",
+    "accounts/account-plan.ts",
+    "index/difference.ts",
+    "keys/account.ts",
+    "keys/key-file.ts",
+    "keys/key-options.ts",
+    "keys/public-key.ts",
+    "login/key-line.ts",
+    "operator/borg-words.ts",
+    "operator/reach.ts",
     "problem.ts",
-    "public-key.ts",
-    "reach.ts",
+    "repositories/locks.ts",
+    "repositories/roll-call.ts",
     "role.ts",
-    "roll-call.ts",
-    "settings.ts",
+    "server/private-key-file.ts",
+    "server/settings.ts",
   ]) {
     const outside = [...reachable(file)].filter(
       (name) => !name.endsWith(".ts") && !["node:crypto", "node:net", "node:path", "sshpk"].includes(name),

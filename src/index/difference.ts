@@ -1,0 +1,39 @@
+import type { KeyAt } from "../keys/key-file.ts";
+import type { Account, FoundAccount } from "../keys/key-folder.ts";
+
+/** How many accounts of the files an index lacks, has with another role or other keys, and has beyond them. */
+export interface Difference {
+  lacks: number;
+  otherwise: number;
+  beyond: number;
+}
+
+/** Compares what all files say with what an index says. */
+export function compare(
+  files: readonly FoundAccount[],
+  index: readonly Omit<Account, "state">[],
+): Difference {
+  const published = new Map(index.map((account) => [account.name, said(account)]));
+  const lacks = files.filter(({ name }) => !published.has(name)).length;
+  const same = files.filter((account) => published.get(account.name) === said(account)).length;
+  const otherwise = files.length - lacks - same;
+  return { lacks, otherwise, beyond: index.length - (files.length - lacks) };
+}
+
+/** "accounts: 1 missing in it, 2 other in it, 3 in it alone"; null for no difference. */
+export function formatDifference({ lacks, otherwise, beyond }: Difference): string | null {
+  const parts = [
+    [lacks, "missing in it"],
+    [otherwise, "other in it"],
+    [beyond, "in it alone"],
+  ] as const;
+  const told = parts.filter(([count]) => count > 0).map(([count, how]) => `${count} ${how}`);
+  return told.length === 0 ? null : `accounts: ${told.join(", ")}`;
+}
+
+/** All that decides a login, and what `index list` shows, in an order of its own. */
+function said({ role, source, keys }: Pick<FoundAccount, "role" | "source" | "keys">): string {
+  const key = ({ fingerprint, type, blob, addresses, expires, line, comment }: KeyAt) =>
+    JSON.stringify([fingerprint, type, blob, addresses, expires, line, comment]);
+  return JSON.stringify([role, source, ...(keys ?? []).map(key).sort()]);
+}

@@ -1,0 +1,103 @@
+import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import type { IndexContent } from "../keys/gather.ts";
+import type { FoundAccount } from "../keys/key-folder.ts";
+import { counted, OperatorError } from "../report.ts";
+import { roleNames } from "../role.ts";
+import type { Settings } from "../server/settings.ts";
+import { schema } from "./schema.ts";
+import { countServed, servedFileOf, writeServed } from "./served.ts";
+import { type Database, openDatabase } from "./sqlite.ts";
+
+/**
+ * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
+ * whole, and a crash at any point leaves the old one. What is said of unchanged files is taken from the old one.
+ * The caller holds the lock (lock.ts).
+ * @param group numeric group that may read it, and look into its folder
+ * @returns how many keys it holds
+ */
+export function publishIndex(file: string, content: IndexContent, group: number): number {
+  const unfinished = `${file}.new`;
+  let keys: number;
+  try {
+    rmSync(unfinished, { force: true });
+    keys = build(unfinished, file, content);
+    for (const [path, mode] of [
+      [dirname(file), 0o750],
+      [unfinished, 0o640],
+    ] as const) {
+      chownSync(path, 0, group);
+      chmodSync(path, mode);
+    }
+    sync(unfinished);
+    // What another program left beside the old index would be taken for a part of the new one.
+    for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
+    // Before the index: what it is about to serve is known however far this comes.
+    writeServed(servedFileOf(file), countServed(content.accounts));
+    renameSync(unfinished, file);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw new OperatorError(
+      `the index ${file} could not be replaced and is as it was: ${(error as Error).message}`,
+      "When that is mended: index rebuild --full",
+    );
+  }
+  sync(dirname(file));
+  return keys;
+}
+
+function build(file: string, old: string, { settings, accounts }: IndexContent): number {
+  const unchanged = accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
+  const database = openDatabase(file, { readonly: false, timeout: 0 });
+  try {
+    // No journal on disk while it is built: a crash leaves a file that nobody reads. The finished file is in
+    // rollback mode, which a reader without write access can open.
+    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
+    if (unchanged.length > 0) database.prepare("ATTACH ? AS old").run(old);
+    database.exec("BEGIN");
+    database.exec(schema);
+    if (unchanged.length > 0) carryOver(unchanged, database);
+    insert(accounts, settings, database);
+    database.exec("COMMIT");
+    return database.prepare<{ keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
+  } finally {
+    database.close();
+  }
+}
+
+/** Takes these accounts and their grants from the old index, and nothing else of it. */
+function carryOver(accounts: readonly string[], database: Database): void {
+  database
+    .prepare("INSERT INTO account SELECT a.* FROM json_each(?) JOIN old.account AS a ON name = value")
+    .run(JSON.stringify(accounts));
+  database.exec("INSERT INTO grant SELECT g.* FROM account AS a JOIN old.grant AS g ON g.account = a.name");
+}
+
+function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
+  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (const name of roleNames)
+    role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
+  for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
+    if (keys === null) continue;
+    const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
+    account.run(name, role, source, size, mtime, ctime, inode, device, hash);
+    for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
+      grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
+  }
+}
+
+/** Forces a file, or the names in a folder, to disk (fsync(2)). */
+function sync(path: string): void {
+  try {
+    const file = openSync(path, "r");
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new OperatorError(`${path} could not be forced to disk: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,189 @@
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { type Problem, shownName } from "../problem.ts";
+import { counted } from "../report.ts";
+import { type Role, roleNames, roles } from "../role.ts";
+import { foreignOwner } from "../user-namespace.ts";
+import { isLeftover, nameProblem } from "./account.ts";
+import { type FileState, FileStates } from "./file-state.ts";
+import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
+
+/** What one key file says: this account has this role, and these keys open it. */
+export interface Account {
+  name: string;
+  role: Role;
+  /** The path of the file, or the name of the setting, that the keys come from. */
+  source: string;
+  /** What stat(2) said of the file; null where that cannot tell whether it is unchanged. */
+  state: FileState | null;
+  keys: KeyAt[];
+}
+
+/** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
+export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
+
+/**
+ * Whether a file is taken for unchanged by what stat(2) says alone, or only if its content is the same as well: a
+ * change through a mapping (mmap(2)) that is not written back yet leaves all time stamps as they were.
+ */
+export type Trust = "stat" | "content";
+
+/** The key files of the published index, by path. */
+export type PublishedFiles = ReadonlyMap<string, FileState>;
+
+/** Entries beside the role folders that are no mistake. */
+const otherEntries = ["host"];
+
+/**
+ * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
+ * neither, so that a server with BORG_SSHKEYS alone needs none.
+ * @param published files that need not be parsed again if they are unchanged
+ * @param trust how that is judged
+ * @returns also the roles whose folders do not exist, and the paths that were passed over (account-name.ts, and
+ * plain files beside the role folders)
+ */
+export function readKeyFolder(
+  folder: string,
+  published: PublishedFiles = new Map(),
+  trust: Trust = "stat",
+): { accounts: FoundAccount[]; missing: Role[]; skipped: string[]; problems: Problem[] } {
+  const states = new FileStates();
+  const accounts: FoundAccount[] = [];
+  const missing: Role[] = [];
+  const skipped: string[] = [];
+  const problems: Problem[] = [];
+  const known = [...roleNames.map((role) => roles[role].folder), ...otherEntries];
+
+  const namesIn = (within: string) => {
+    const names = entries(within, problems);
+    skipped.push(...(names ?? []).filter(isLeftover).map((name) => `${within}/${shownName(name)}`));
+    return names?.filter((name) => !isLeftover(name)) ?? null;
+  };
+  for (const name of namesIn(folder) ?? []) {
+    if (known.includes(name)) continue;
+    const where = `${folder}/${shownName(name)}`;
+    if (isFile(pathOf(folder, name))) skipped.push(where);
+    else
+      problems.push({
+        where,
+        text: "This is none of the folders that borgserver reads, so keys in it would open nothing.",
+        hint: `Move it away; keys belong in ${roleNames.map((role) => roles[role].folder).join(", ")}.`,
+      });
+  }
+  for (const role of roleNames) {
+    const roleFolder = `${folder}/${roles[role].folder}`;
+    const names = namesIn(roleFolder);
+    if (names === null) missing.push(role);
+    for (const name of counted(names ?? [], `reading ${roleFolder}`)) {
+      const source = `${roleFolder}/${shownName(name)}`;
+      const path = pathOf(roleFolder, name);
+      const state = published.get(source);
+      if (
+        state &&
+        states.isUnchanged(source, state) &&
+        (trust === "stat" || states.hasContent(path, state))
+      ) {
+        accounts.push({ name, role, source, state, keys: null });
+        continue;
+      }
+      const wrongName = nameProblem(name);
+      if (wrongName) problems.push({ where: source, ...wrongName });
+      const read = readKeyFile(path, states);
+      if ("text" in read) {
+        problems.push({ where: source, ...read });
+        continue;
+      }
+      const parsed = parseKeyFile(source, read.content);
+      problems.push(...parsed.problems);
+      accounts.push({ name, role, source, state: read.state, keys: parsed.keys });
+    }
+  }
+  return { accounts, missing, skipped, problems };
+}
+
+/**
+ * The names in a folder, in an order that does not depend on the file system; null for no folder. Names are bytes:
+ * each string has a byte a character (latin1).
+ */
+function entries(folder: string, problems: Problem[]): string[] | null {
+  try {
+    return readdirSync(folder, "latin1").sort();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    problems.push({
+      where: folder,
+      ...((isClosed(code) && foreignOwner(folder)) || {
+        text: `The folder cannot be read (${code}).`,
+        hint: "Make it a folder that root can read.",
+      }),
+    });
+    return [];
+  }
+}
+
+/** The path that is there, whatever bytes its name has. */
+function pathOf(folder: string, name: string): string | Buffer {
+  return isAscii(name)
+    ? `${folder}/${name}`
+    : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
+}
+
+const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
+
+const isClosed = (code: string | undefined) => code === "EACCES" || code === "EPERM";
+
+function isFile(path: string | Buffer): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
+function readKeyFile(
+  path: string | Buffer,
+  states: FileStates,
+): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
+  let file: number | undefined;
+  try {
+    // O_NONBLOCK: opening a FIFO would wait for a writer (open(2)).
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(file);
+    if (found.isDirectory())
+      return {
+        text: "This is a folder; repositories stand side by side.",
+        hint: "Put one file a repository here, and no folder.",
+      };
+    if (!found.isFile())
+      return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
+    const content = readUpTo(file, largestFile + 1, found.size);
+    return { content, state: states.stateOf(path, found, content) };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return (
+      (isClosed(code) && foreignOwner(path)) || {
+        text: `The file cannot be read (${code}).`,
+        hint: "Make it a file that root can read, or remove it.",
+      }
+    );
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** @param expected how long the content probably is: most files fit into one small buffer */
+function readUpTo(file: number, limit: number, expected: number): Buffer {
+  const chunks: Buffer[] = [];
+  let total = 0;
+  while (total < limit) {
+    const chunk = Buffer.allocUnsafe(
+      Math.min(limit - total, Math.max(expected + 1 - total, 1024), 64 * 1024),
+    );
+    const count = readSync(file, chunk);
+    if (count === 0) break;
+    chunks.push(chunk.subarray(0, count));
+    total += count;
+  }
+  return Buffer.concat(chunks);
+}

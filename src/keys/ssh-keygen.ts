@@ -1,0 +1,58 @@
+import { spawnSync } from "node:child_process";
+import { renameSync, rmSync } from "node:fs";
+import { OperatorError } from "../report.ts";
+
+/**
+ * Those of the keys that OpenSSH's own parser does not read, judged by one run of ssh-keygen(1) over all of
+ * them: `-l -f -` prints a fingerprint for each line that it accepts.
+ */
+export function refusedBySshKeygen<Key extends { type: string; blob: string; fingerprint: string }>(
+  keys: readonly Key[],
+): Key[] {
+  if (keys.length === 0) return [];
+  const input = keys.map(({ type, blob }) => `${type} ${blob}\n`).join("");
+  const { stdout, stderr, status } = sshKeygen(["-l", "-E", "sha256", "-f", "-"], input);
+  // It exits so where it reads none of them, and where it could not look.
+  if (status !== 0 && !stderr.includes("is not a public key file"))
+    throw new OperatorError(
+      `ssh-keygen failed, so no key could be judged: ${stderr.trim() || `exit ${status}`}`,
+    );
+  const read = new Set(stdout.match(/SHA256:[A-Za-z0-9+/]+/g));
+  return keys.filter(({ fingerprint }) => !read.has(fingerprint));
+}
+
+/** The public half ("type base64") of an unencrypted private key file, or null where ssh-keygen cannot read it. */
+export function publicHalf(privateKeyFile: string): string | null {
+  const { stdout, status } = sshKeygen(["-y", "-P", "", "-f", privateKeyFile]);
+  return status === 0 ? stdout.trim().split(" ").slice(0, 2).join(" ") : null;
+}
+
+/**
+ * Makes a private key and its .pub file, without a passphrase. They are written beside and renamed, the private
+ * key first: half of one, left by a start that was killed, would stop the next; a missing .pub file does not.
+ * Throws with ssh-keygen's own words.
+ */
+export function makeKeyPair(type: string, file: string): void {
+  const unfinished = `${file}.new`;
+  const remove = () => {
+    for (const each of [unfinished, `${unfinished}.pub`]) rmSync(each, { force: true });
+  };
+  remove(); // or ssh-keygen would ask
+  try {
+    const words = ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", unfinished];
+    const { stderr, status } = sshKeygen(words);
+    if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
+    renameSync(unfinished, file);
+    renameSync(`${unfinished}.pub`, `${file}.pub`);
+  } finally {
+    remove();
+  }
+}
+
+/** Runs ssh-keygen to its end. That it was killed says nothing about any key. */
+function sshKeygen(words: readonly string[], input = "") {
+  const result = spawnSync("ssh-keygen", words, { input, encoding: "utf8", maxBuffer: 1024 ** 3 });
+  if (result.error) throw result.error;
+  if (result.signal) throw new OperatorError(`ssh-keygen was ended by ${result.signal}`, "Run this again.");
+  return result;
+}

@@ -1,0 +1,51 @@
+import { stderr, stdout, write } from "bun";
+import { lookUpGrant } from "../index/lookup.ts";
+import { indexFile } from "../paths.ts";
+import { printable } from "../problem.ts";
+import { forcedCommand } from "../role.ts";
+import { recordConnection } from "./connection-record.ts";
+import { keyLine } from "./key-line.ts";
+
+/**
+ * Answers sshd's question (sshd_config(5), AuthorizedKeysCommand): which line lets this account in with this
+ * key? Prints that line, or nothing. A fault prints nothing either, says so on stderr and returns 1.
+ * @returns the exit code
+ */
+export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
+  let line: string;
+  try {
+    const grant = lookUpGrant(indexFile, account, fingerprint);
+    if (!grant) return 0;
+    const command = forcedCommand(grant.role, account, grant.extraArguments, grant.landlock);
+    line = keyLine(command, grant, grant.type, grant.blob);
+  } catch (error) {
+    return await denied(
+      account,
+      `the index ${indexFile} cannot answer: ${reasonOf(error)}. To build it anew: index rebuild --full`,
+    );
+  }
+  try {
+    await recordConnection({ account, fingerprint });
+  } catch (error) {
+    // Who can be let in is, also where /run is full; only the end of the key would not end the connection.
+    await say(`login of ${account}: its connection could not be recorded: ${reasonOf(error)}`);
+  }
+  try {
+    await write(stdout, `${line}\n`);
+    return 0;
+  } catch (error) {
+    return await denied(account, `the answer could not be written: ${reasonOf(error)}`);
+  }
+}
+
+async function denied(account: string, reason: string): Promise<number> {
+  await say(`login of ${account} denied: ${reason}`);
+  return 1;
+}
+
+/** Writes a line into sshd's log. */
+async function say(line: string): Promise<void> {
+  await write(stderr, `${printable(`borgserver: ${line}`)}\n`);
+}
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,72 @@
+import { dlopen } from "bun:ffi";
+import { connectionFolder } from "../paths.ts";
+
+/**
+ * What opened a connection. sshd's process for it, the parent of this program, stays as long as the connection does;
+ * the last record under its number is of the key that it let in, because it asks about that key last.
+ */
+export interface ConnectionRecord {
+  /** When sshd's process started, in clock ticks since boot (proc_pid_stat(5)). */
+  started: string;
+  account: string;
+  fingerprint: string;
+}
+
+/** One in so many records is followed by a look for those whose connection is over. */
+const recordsBetweenLooks = 250;
+
+/** Notes what this login is let in with, so that its connection can be ended when the key opens nothing any more. Throws where it cannot. */
+export async function recordConnection(record: Omit<ConnectionRecord, "started">): Promise<void> {
+  const libc = openLibc();
+  const stat = readFile(libc, `/proc/${process.ppid}/stat`);
+  const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  const text = `${started}\n${record.account}\n${record.fingerprint}\n`;
+  writeFile(libc, `${connectionFolder}/${process.ppid}`, text);
+  if (Math.random() * recordsBetweenLooks < 1) await forgetEndedConnections();
+}
+
+/**
+ * The C library's own calls (open(2) and its kin): to load node:fs would take longer than all of this, and Bun's files
+ * start threads.
+ */
+function openLibc() {
+  return dlopen("libc.so.6", {
+    open: { args: ["ptr", "i32"], returns: "i32" },
+    creat: { args: ["ptr", "u32"], returns: "i32" },
+    read: { args: ["i32", "ptr", "u64"], returns: "i32" },
+    write: { args: ["i32", "ptr", "u64"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+  }).symbols;
+}
+type Libc = ReturnType<typeof openLibc>;
+
+const cString = (text: string) => Buffer.from(`${text}\0`);
+
+function readFile(libc: Libc, path: string): string {
+  const buffer = Buffer.alloc(4096);
+  const file = libc.open(cString(path), 0);
+  const length = libc.read(file, buffer, buffer.length);
+  libc.close(file);
+  if (length <= 0) throw new Error(`${path} cannot be read`);
+  return buffer.toString("latin1", 0, length);
+}
+
+function writeFile(libc: Libc, path: string, text: string): void {
+  const bytes = Buffer.from(text);
+  const file = libc.creat(cString(path), 0o600);
+  const written = libc.write(file, bytes, bytes.length);
+  libc.close(file);
+  if (written !== bytes.length) throw new Error(`${path} cannot be written`);
+}
+
+/** kill(2) with signal 0 tells ESRCH where there is no such process. */
+async function forgetEndedConnections(): Promise<void> {
+  const { readdirSync, rmSync } = await import("node:fs");
+  for (const name of readdirSync(connectionFolder))
+    try {
+      process.kill(Number(name), 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ESRCH")
+        rmSync(`${connectionFolder}/${name}`, { force: true });
+    }
+}

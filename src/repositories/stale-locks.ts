@@ -1,0 +1,137 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmdirSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import { type Owner, whileOwner } from "../owner.ts";
+import { borgsOfThisContainer } from "../sessions/process-table.ts";
+import { formatRoster, isGone, type Lock, largestRoster, parseLockName, parseRoster } from "./locks.ts";
+import { largestDirectory } from "./survey.ts";
+
+/** A lock that stayed, because another host took it. */
+export interface ForeignLock {
+  path: string;
+  host: string;
+  /** When it was taken, or the last of several. */
+  time: Date;
+}
+
+/**
+ * Removes the locks that sessions before this start left in repositories. borg does so itself where the process
+ * that held one is gone; but here numbers of processes begin anew, one that is in use again would keep the lock
+ * alive, and the next backup would wait for it in vain (borg's locking.py; process_alive in platform/base.py).
+ *
+ * A lock is removed if it has this host's name (scripts/session gives sessions that as theirs) and no borg of this
+ * container, root's included, has its number. Whoever else has the number, such as a process of the host where the
+ * container sees those, cannot be its holder: another container's borg has another name. Where it fails, borg's own
+ * way is left.
+ * @param repositories paths of repositories that hold a lock
+ * @returns the locks of other hosts, which stay: whether their holders live cannot be seen from here
+ */
+export function removeStaleLocks(repositories: readonly string[], owner: Owner): ForeignLock[] {
+  const host = hostname();
+  const running = new Set(borgsOfThisContainer().map(({ pid }) => pid));
+  return whileOwner(owner, () =>
+    repositories.flatMap((path) => {
+      const left = [leftExclusive, leftInRoster].flatMap((remove) => {
+        try {
+          return remove(path, (lock) => isGone(lock, host, running));
+        } catch {
+          return [];
+        }
+      });
+      const { lock, time } = left.find(({ lock }) => lock.host !== host) ?? {};
+      return lock && time ? [{ path, host: lock.host, time }] : [];
+    }),
+  );
+}
+
+interface Left {
+  lock: Lock;
+  time: Date;
+}
+
+/** A folder with one file, of the holder's name. */
+function leftExclusive(repository: string, isGone: (lock: Lock) => boolean): Left[] {
+  const folder = `${repository}/lock.exclusive`;
+  const found = lstatSync(folder);
+  if (!found.isDirectory() || found.size > largestDirectory) return [];
+  const left: Left[] = [];
+  for (const name of readdirSync(folder)) {
+    const lock = parseLockName(name);
+    if (!lock) continue;
+    if (isGone(lock)) unlinkSync(`${folder}/${name}`);
+    else left.push({ lock, time: found.mtime });
+  }
+  if (left.length === 0) rmdirSync(folder); // fails where something else is in it
+  return left;
+}
+
+function leftInRoster(repository: string, isGone: (lock: Lock) => boolean): Left[] {
+  const file = openRoster(`${repository}/lock.roster`);
+  if (!file) return [];
+  try {
+    if (file.stats.size > largestRoster) return [];
+    const bytes = Buffer.alloc(file.stats.size);
+    const roster = parseRoster(
+      bytes.toString("utf8", 0, readSync(file.descriptor, bytes, 0, bytes.length, 0)),
+    );
+    if (!roster) return [];
+    const stays = (lock: Lock) => !isGone(lock);
+    const kept = { exclusive: roster.exclusive.filter(stays), shared: roster.shared.filter(stays) };
+    const locks = [...kept.exclusive, ...kept.shared];
+    if (locks.length < roster.exclusive.length + roster.shared.length) {
+      ftruncateSync(file.descriptor);
+      writeSync(file.descriptor, formatRoster(kept), 0);
+    }
+    return locks.map((lock) => ({ lock, time: file.stats.mtime }));
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+/** Opens a regular file alone: no symlink is followed, no FIFO waited for, no device opened. */
+function openRoster(path: string): { descriptor: number; stats: Stats } | null {
+  if (!lstatSync(path).isFile()) return null;
+  const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const stats = fstatSync(descriptor);
+  if (stats.isFile()) return { descriptor, stats };
+  closeSync(descriptor);
+  return null;
+}
+
+const day = 86_400_000; // milliseconds
+
+/** The locks of other hosts in words, the first few with the rest counted; null where there are none. */
+export function describeForeignLocks(locks: readonly ForeignLock[], now: Date): string | null {
+  const [first] = locks;
+  if (!first) return null;
+  const shown = locks
+    .slice(0, mostNamed)
+    .map(
+      ({ path, host, time }) =>
+        `${path} (of ${host.slice(0, 64)}, ${age(now.getTime() - time.getTime())} old)`,
+    );
+  const more = locks.length > mostNamed ? ` and ${locks.length - mostNamed} more` : "";
+  return `locked by other hosts, or by this server under another host name: ${shown.join(", ")}${more}. If nothing there uses the repository any more: break-lock ${first.path}`;
+}
+
+const mostNamed = 5;
+
+function age(milliseconds: number): string {
+  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+  const past = Math.max(0, milliseconds);
+  if (past >= day) return count(Math.floor(past / day), "day");
+  if (past >= day / 24) return count(Math.floor((past * 24) / day), "hour");
+  return count(Math.floor(past / 60_000), "minute");
+}

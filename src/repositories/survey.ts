@@ -1,0 +1,221 @@
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { asRootOrOwner, type Owner } from "../owner.ts";
+import { recordsFolder } from "../paths.ts";
+import { printableBytes } from "../problem.ts";
+import { counted } from "../report.ts";
+
+/** What is at a place under /repos. */
+export type State =
+  /** A regular `config` with borg's section. */
+  | { is: "repository" }
+  /** A directory without anything inside. */
+  | { is: "empty" }
+  /** It could be a repository, but that cannot be seen, or it has lost a part. */
+  | { is: "doubtful"; why: string }
+  /** Something else. `config` says what is wrong with what should be a repository's. */
+  | { is: "other"; config: string };
+
+/** An entry of /repos. */
+export interface Entry {
+  path: string;
+  /** Of what a symlink leads to, where it leads to something. */
+  directory: Stats | null;
+  isLink: boolean;
+  state: State;
+  /** Files of a repository's top level that belong to somebody else than the owner. */
+  foreign: string[];
+  isLocked: boolean;
+  /** Repositories inside that is none itself. */
+  nested: string[];
+}
+
+/** All that lies under /repos. */
+export interface Survey {
+  /** Sorted by path. */
+  entries: Entry[];
+  /** Names that are no UTF-8, printable: no program can be given them here. */
+  unaddressable: { path: string; isRepository: boolean }[];
+}
+
+/** How much of a config is read: borg writes its section first (repository.py, save_config). */
+const configStart = 4096; // bytes
+
+/**
+ * The size of a directory, as stat(2) has it, from which it is not read: thousands of names, where borg puts a
+ * dozen. To read a million takes a second, and whoever may write to a repository could put them there.
+ */
+export const largestDirectory = 64 * 1024;
+
+/** How many directories below one that is no repository are looked into for repositories. */
+const mostInside = 1000;
+
+/** Looks at all entries of a folder. Nothing below a repository's top level is looked at. */
+export function survey(folder: string, owner: Owner): Survey {
+  const entries: Entry[] = [];
+  const unaddressable: Survey["unaddressable"] = [];
+  const names = asRootOrOwner(owner, () => readdirSync(folder, { encoding: "buffer" }));
+  for (const bytes of counted(names, `looking at ${folder}`)) {
+    const name = bytes.toString();
+    if (`${folder}/${name}` === recordsFolder) continue;
+    if (name.includes("\ufffd") && !Buffer.from(name).equals(bytes)) {
+      const path = Buffer.concat([Buffer.from(`${folder}/`), bytes]);
+      const config = Buffer.concat([path, Buffer.from("/config")]);
+      unaddressable.push({
+        path: printableBytes(path),
+        isRepository: configAt(owner, config) === "borg's",
+      });
+      continue;
+    }
+    const entry = lookAt(`${folder}/${name}`, owner);
+    if (entry) entries.push(entry);
+  }
+  return { entries: entries.sort((a, b) => (a.path < b.path ? -1 : 1)), unaddressable };
+}
+
+/** What is at a path; null where nothing is. */
+function lookAt(path: string, owner: Owner): Entry | null {
+  const entry: Entry = {
+    path,
+    directory: null,
+    isLink: false,
+    state: { is: "other", config: "" },
+    foreign: [],
+    isLocked: false,
+    nested: [],
+  };
+  let inside: Dirent[];
+  try {
+    const found = asRootOrOwner(owner, () => lstatSync(path));
+    entry.isLink = found.isSymbolicLink();
+    if (!found.isDirectory() && !entry.isLink) return entry;
+    entry.directory = entry.isLink ? asRootOrOwner(owner, () => statSync(path)) : found;
+    if (!entry.directory.isDirectory()) return entry;
+    if (entry.directory.size > largestDirectory) {
+      const config = configAt(owner, `${path}/config`);
+      if (config === "borg's") entry.state = { is: "repository" };
+      return entry;
+    }
+    // The slash: a directory or what a link leads to, and nothing else that takes its place meanwhile.
+    inside = asRootOrOwner(owner, () => readdirSync(`${path}/`, { withFileTypes: true }));
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" && !entry.isLink) return null; // it went meanwhile
+    entry.state = {
+      is: "doubtful",
+      why:
+        code === "ENOENT"
+          ? "leads to what does not exist; is its storage mounted?"
+          : `cannot be ${entry.directory ? "looked into" : "reached"} (${code})`,
+    };
+    return entry;
+  }
+  entry.state = stateOf(path, inside, owner);
+  if (entry.state.is === "repository") {
+    entry.foreign = foreignFiles(path, inside, owner);
+    entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
+  } else if (entry.state.is !== "empty") {
+    entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
+    entry.nested = repositoriesInside(path, inside, owner);
+  }
+  return entry;
+}
+
+function stateOf(path: string, inside: readonly Dirent[], owner: Owner): State {
+  if (inside.length === 0) return { is: "empty" };
+  const names = new Set(inside.map(({ name }) => name));
+  const config = names.has("config") ? configAt(owner, `${path}/config`) : "is not there";
+  if (config === "borg's") return { is: "repository" };
+  if (
+    names.has("data") &&
+    (inside.some(({ name }) => /^(hints|index|integrity)\.[0-9]+$/.test(name)) || hasReadme())
+  )
+    return { is: "doubtful", why: `looks like a repository, but its config ${config}` };
+  return { is: "other", config: names.has("config") ? config : "" };
+
+  function hasReadme(): boolean {
+    return names.has("README") && startOf(owner, `${path}/README`)?.startsWith("This is a Borg") === true;
+  }
+}
+
+/** Whether a file is the config of a repository, or what keeps it from being one. */
+function configAt(owner: Owner, file: string | Buffer): string {
+  try {
+    const start = startOf(owner, file);
+    if (start === null) return "is no regular file";
+    return /^\[repository\]/m.test(start) ? "borg's" : "has no section [repository]";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ELOOP" ? "is no regular file" : `cannot be read (${code})`;
+  }
+}
+
+/** The first bytes of a regular file, or null where it is none: no symlink is followed, no FIFO waited for, no device opened. */
+function startOf(owner: Owner, path: string | Buffer): string | null {
+  return asRootOrOwner(owner, () => {
+    if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return null;
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      if (!fstatSync(file).isFile()) return null;
+      const bytes = Buffer.alloc(configStart);
+      return bytes.toString("latin1", 0, readSync(file, bytes, 0, configStart, 0));
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** What borg itself needs to read and write at a repository's top level; its README it never opens again. */
+const borgsOwn = /^(config|data|nonce|transactions|(hints|index|integrity)\.[0-9]+|lock\..*)$/;
+
+function foreignFiles(path: string, inside: readonly Dirent[], owner: Owner): string[] {
+  return inside
+    .map(({ name }) => name)
+    .filter((name) => {
+      if (!borgsOwn.test(name)) return false;
+      try {
+        return asRootOrOwner(owner, () => lstatSync(`${path}/${name}`)).uid !== owner.uid;
+      } catch {
+        return false; // borg replaces these files at every commit
+      }
+    });
+}
+
+/** Folders of storage boxes and systems, in which copies of repositories may lie that are none to serve. */
+const isSystems = (name: string) =>
+  /^[.@#$]/.test(name) || name === "lost+found" || name === "System Volume Information";
+
+/** Repositories one and two levels below a directory that is none. */
+function repositoriesInside(path: string, inside: readonly Dirent[], owner: Owner): string[] {
+  const found: string[] = [];
+  let left = mostInside;
+  const lookInside = (folder: string, entries: readonly Dirent[], levels: number) => {
+    for (const entry of entries) {
+      // What lies in `data` is a repository's own that lost its config.
+      if (!entry.isDirectory() || isSystems(entry.name) || entry.name === "data" || left-- <= 0) continue;
+      const below = `${folder}/${entry.name}`;
+      if (configAt(owner, `${below}/config`) === "borg's") found.push(below);
+      else if (levels > 1)
+        try {
+          if (asRootOrOwner(owner, () => lstatSync(below)).size > largestDirectory) continue;
+          lookInside(
+            below,
+            asRootOrOwner(owner, () => readdirSync(below, { withFileTypes: true })),
+            levels - 1,
+          );
+        } catch {}
+    }
+  };
+  if (!isSystems(path.slice(path.lastIndexOf("/") + 1))) lookInside(path, inside, 2);
+  return found;
+}

@@ -1,0 +1,117 @@
+import { spawnSync } from "node:child_process";
+import { chownSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import type { Reach } from "../operator/reach.ts";
+import { asOwner, isRoot, type Owner } from "../owner.ts";
+import { libraryFolder, runFolder } from "../paths.ts";
+import { exitCode, OperatorError } from "../report.ts";
+import type { Landlock } from "../role.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (scripts/session) that
+ * tries to write outside of its directory.
+ * @returns the version of Landlock's rules, and where it is not 3 what is missing
+ */
+export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
+  // For root one name, so that what a killed start left is gone after the next.
+  const folder = isRoot() ? `${runFolder}/probe` : `${tmpdir()}/borgserver-probe-${process.pid}`;
+  const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    for (const path of [folder, inside, outside]) {
+      mkdirSync(path, { recursive: true });
+      if (isRoot()) chownSync(path, owner.uid, owner.gid);
+    }
+    let reason = confined(owner, 3, inside, outside);
+    if (reason === "") return { landlock: 3, reason };
+    for (const landlock of [2, 1] as const) {
+      reason = confined(owner, landlock, inside, outside);
+      // truncate(2) is restricted by version 3 of the rules alone (landlock(7)).
+      if (reason === "")
+        return { landlock, reason: "before Linux 6.2 it lets them empty each other's files" };
+    }
+    return { landlock: 0, reason };
+  } catch (error) {
+    return { landlock: 0, reason: `it could not be tried out: ${(error as Error).message}` };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** An empty string if the session could write inside and not outside, or else the reason. */
+function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
+  const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
+  const attempt = [
+    "sh",
+    "-c",
+    `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
+  ];
+  const trial = [...session, ...attempt];
+  const [program = "", ...words] = isRoot() ? asOwner(owner, trial) : trial;
+  const { status, signal, stderr, error } = spawnSync(program, words, {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
+  });
+  if (error) return error.message;
+  if (status === 0) return "";
+  if (status === 3) return "the kernel let a confined session write elsewhere";
+  return stderr.trim().split("\n")[0] || `the trial session ended with ${signal ?? status}`;
+}
+
+/**
+ * What operators' commands are confined with: what the server's start found out in this container, or, where there
+ * was none, what is found out now. Throws where BORG_SANDBOX asks for more than that.
+ */
+export function landlockInForce(settings: Settings, serving: boolean): Landlock {
+  if (serving) return settings.landlock;
+  if (settings.sandbox === "off") return 0;
+  const { landlock, reason } = probeLandlock(settings);
+  if (settings.sandbox === "require" && reason !== "")
+    throw new OperatorError(
+      `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${reason}`,
+      "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+      exitCode.settingProblems,
+    );
+  return landlock;
+}
+
+/**
+ * The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach.
+ * @param home where it may write as freely as in the repository
+ */
+export function confinedTo(
+  landlock: Landlock,
+  { repository, also, look }: Reach,
+  home: string,
+  command: readonly string[],
+): string[] {
+  const later = ["refer", "truncate"].slice(0, Math.max(0, landlock - 1));
+  const file = ["read-file", "write-file", ...later.slice(1)];
+  const folder = [
+    "read-file",
+    "write-file",
+    "read-dir",
+    "remove-file",
+    "remove-dir",
+    "make-reg",
+    "make-dir",
+    ...later,
+  ];
+  const rule = (rights: readonly string[], path: string) => [
+    "--landlock-rule",
+    `path-beneath:${rights.join(",")}:${path}`,
+  ];
+  const ofKind = (path: string, ofFolder: readonly string[], ofFile: readonly string[]) =>
+    rule(statSync(path).isDirectory() ? ofFolder : ofFile, path);
+  const doors = [
+    ...rule(folder, home),
+    // What is restored there may be anything; what is named may be a program.
+    ...also.flatMap((path) =>
+      ofKind(path, [...folder, "execute", "make-sym", "make-fifo", "make-sock"], [...file, "execute"]),
+    ),
+    ...look.flatMap((path) => ofKind(path, ["read-file", "read-dir"], ["read-file"])),
+    ...(existsSync("/dev/tty") ? rule(file.slice(0, 2), "/dev/tty") : []), // for a passphrase
+  ];
+  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...doors, "--", ...command];
+}

@@ -1,0 +1,32 @@
+import { realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { isGroupOfOne } from "../accounts/account-plan.ts";
+
+/**
+ * What keeps sshd from running the login program, or null. sshd's own rule (safe_path in misc.c, with Debian's
+ * secure_permissions): the file and every folder above it, without symlinks, belong to root, and nobody else may
+ * write them; a group may where root is its only member.
+ */
+export function unsafePart(program: string): { text: string; hint: string } | null {
+  let path: string;
+  try {
+    path = realpathSync(program);
+  } catch (error) {
+    return {
+      text: `${program} is not there: ${(error as Error).message}`,
+      hint: "Install it again: scripts/install",
+    };
+  }
+  if (!statSync(path).isFile())
+    return { text: `${path} is no regular file`, hint: "Install it again: scripts/install" };
+  for (let part = path; ; part = dirname(part)) {
+    const { uid, gid, mode } = statSync(part);
+    const text = `sshd does not run ${program} while others than root can change ${part}`;
+    if (uid !== 0) return { text, hint: `Run: chown root ${part}` };
+    if ((mode & 0o002) !== 0) return { text, hint: `Run: chmod go-w ${part}` };
+    if ((mode & 0o020) !== 0 && !isGroupOfOne(readAccountFiles(), gid, "root"))
+      return { text, hint: `Run: chmod g-w ${part}` };
+    if (part === "/") return null;
+  }
+}

@@ -1,0 +1,109 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { ownIds } from "../accounts/account-plan.ts";
+import { isRoot } from "../owner.ts";
+import { borgHome, programFile } from "../paths.ts";
+import { OperatorError } from "../report.ts";
+import { formatIds, hasId, idMap } from "../user-namespace.ts";
+import { unsafePart } from "./login-program.ts";
+
+/**
+ * What a start needs of its container. Throws what is missing, and how to give it.
+ * @returns a line for each right that is missing and without which a start goes on, with what that costs
+ */
+export function checkRequirements(): string[] {
+  const warnings = requireRights();
+  requireWritable();
+  requireIds();
+  const unsafe = unsafePart(programFile);
+  if (unsafe) throw new OperatorError(`every login would be denied: ${unsafe.text}`, unsafe.hint);
+  return warnings;
+}
+
+/** Capabilities that no start can do without, by their bit (capabilities(7), linux/capability.h). */
+const needed = { CHOWN: 0, DAC_OVERRIDE: 1, FOWNER: 3, SETGID: 6, SETUID: 7, SYS_CHROOT: 18 };
+
+/** Those that are missed later, with what is lost without them. */
+const useful = {
+  FSETID: {
+    bit: 4,
+    cost: "files in repositories get the group of the account's role instead of the repositories' group",
+  },
+  KILL: {
+    bit: 5,
+    cost: "sessions cannot be asked to end: a stop leaves their locks, and what a removed key opened stays open",
+  },
+};
+
+/** Needed only where a port below those that everybody may use is listened on (ip(7), ip_unprivileged_port_start). */
+const netBindService = 10;
+
+/** Whether this process has a capability. */
+function hasCapability(bit: number): boolean {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const has = BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
+  return ((has >> BigInt(bit)) & 1n) === 1n;
+}
+
+/** A container may have been started as another user, or with less than root's rights. */
+function requireRights(): string[] {
+  if (!isRoot())
+    throw new OperatorError(
+      "the server has to be started as root",
+      "Start the container without --user; sessions run as the owner of the repositories.",
+    );
+  const lacking = Object.entries(needed).filter(([, bit]) => !hasCapability(bit));
+  if (lacking.length > 0)
+    throw new OperatorError(
+      `the server lacks capabilities: ${lacking.map(([name]) => name).join(", ")}`,
+      `Start the container with ${lacking.map(([name]) => `--cap-add ${name}`).join(" ")}.`,
+    );
+  return Object.entries(useful)
+    .filter(([, { bit }]) => !hasCapability(bit))
+    .map(([name, { cost }]) => `without the capability ${name}, ${cost} (--cap-add ${name})`);
+}
+
+/** Throws where sshd may not listen on one of these ports. */
+export function requirePorts(ports: readonly number[]): void {
+  if (hasCapability(netBindService)) return;
+  const first = Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "latin1"));
+  const port = ports.find((port) => port < first);
+  if (port !== undefined)
+    throw new OperatorError(
+      `the server lacks the capability NET_BIND_SERVICE, which port ${port} needs`,
+      "Start the container with --cap-add NET_BIND_SERVICE, or let sshd listen on another port: sshd -p 2222",
+    );
+}
+
+/** A container may have a user namespace with some ids alone. */
+function requireIds(): void {
+  const { uids, gids } = ownIds(readAccountFiles());
+  for (const [kind, ids] of [
+    ["uid", uids],
+    ["gid", gids],
+  ] as const)
+    for (const [id, name] of ids)
+      if (!hasId(idMap(kind), id))
+        throw new OperatorError(
+          `this container has no id ${id}, which is ${name}'s (its user namespace has ${formatIds(idMap(kind))})`,
+          "Give it at least 65536 ids, as container engines do by default (subuid(5), subgid(5)).",
+        );
+}
+
+/** A container may have a read-only root, but accounts stand in /etc. */
+function requireWritable(): void {
+  const folders = ["/etc", "/run", "/tmp", "/var/lib/borgserver", borgHome];
+  const readOnly = folders.filter((folder) => {
+    try {
+      accessSync(folder, constants.W_OK);
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
+  });
+  if (readOnly.length > 0)
+    throw new OperatorError(
+      `the file system is read-only at ${readOnly.join(", ")}`,
+      `Run the container with --volume /etc --volume /var/lib/borgserver --volume ${borgHome} --tmpfs /run --tmpfs /tmp; /etc gets a copy of the image's, with the accounts.`,
+    );
+}

@@ -1,0 +1,87 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { gidOfAccount } from "../accounts/account-plan.ts";
+import { lookUpGrant } from "../index/lookup.ts";
+import type { FoundAccount } from "../keys/key-folder.ts";
+import type { ConnectionRecord } from "../login/connection-record.ts";
+import { connectionFolder, indexFile } from "../paths.ts";
+import { type Process, readProcesses, userOf } from "./process-table.ts";
+import { runningSshd } from "./sshd-process.ts";
+
+/** A connection that is open: sshd's process for it, and what it was let in with, or would be. */
+export interface Connection extends ConnectionRecord {
+  process: Process;
+  /** Until it has signed, sshd asks once more before it lets the client in, and gets the answer of the index as it is then. */
+  isLoggedIn: boolean;
+}
+
+/** Whether a key opens an account, in whichever role. */
+export type Opens = (account: string, fingerprint: string) => boolean;
+
+/** Makes the folder of the records. What an earlier start left says nothing any more: numbers of processes begin anew. */
+export function makeConnectionFolder(): void {
+  rmSync(connectionFolder, { recursive: true, force: true });
+  mkdirSync(connectionFolder, { mode: 0o700 });
+  chownSync(connectionFolder, 0, gidOfAccount(readAccountFiles(), "borgkeys"));
+  chmodSync(connectionFolder, 0o770); // whatever the umask is
+}
+
+/** What the published index says. */
+export const opensByIndex: Opens = (account, fingerprint) =>
+  lookUpGrant(indexFile, account, fingerprint) !== null;
+
+/** What an index of these accounts would say. All key files must have been read for it. */
+export function opensByAccounts(accounts: readonly FoundAccount[]): Opens {
+  const byName = new Map(accounts.map(({ name, keys }) => [name, keys]));
+  return (name, fingerprint) => byName.get(name)?.some((key) => key.fingerprint === fingerprint) ?? false;
+}
+
+/** The connections that were opened with a key, or by an account, that is gone. */
+export function revokedConnections(connections: readonly Connection[], opens: Opens): Connection[] {
+  return connections.filter(({ account, fingerprint }) => !opens(account, fingerprint));
+}
+
+/** A line for each account that has some of these connections, e.g. "account web: 2 connections". */
+export function linesOf(connections: readonly Connection[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { account } of connections) counts.set(account, (counts.get(account) ?? 0) + 1);
+  return [...counts].map(
+    ([account, count]) => `account ${account}: ${count === 1 ? "1 connection" : `${count} connections`}`,
+  );
+}
+
+/**
+ * The connections to this server's sshd. Removes the records of those that are over. A record counts where the
+ * process that it names is sshd's own child: others may have called the login program too.
+ * @param owner the numeric owner that all accounts share
+ */
+export function openConnections(owner: number): Connection[] {
+  const sshd = runningSshd();
+  if (!sshd || !existsSync(connectionFolder)) return [];
+  const records = readdirSync(connectionFolder).map((name) => {
+    const path = `${connectionFolder}/${name}`;
+    return { name, path, record: readRecord(path) };
+  });
+  // Afterwards: a connection that began meanwhile is then seen by its process, and its record is not taken for an old one.
+  const processes = readProcesses();
+  return records.flatMap(({ name, path, record }) => {
+    const process = processes.find(({ pid }) => pid === Number(name));
+    if (record && process?.started === record.started && process.parent === sshd.pid) {
+      // After the login sshd's process for the connection has one that runs as the account; before, as sshd's own.
+      const isLoggedIn = processes.some(({ pid, parent }) => parent === process.pid && userOf(pid) === owner);
+      return [{ ...record, process, isLoggedIn }];
+    }
+    // A record of another process, or one that is being written.
+    if (record || !process) rmSync(path, { force: true });
+    return [];
+  });
+}
+
+function readRecord(path: string): ConnectionRecord | null {
+  try {
+    const [started, account, fingerprint, end] = readFileSync(path, "utf8").split("\n");
+    return started && account && fingerprint && end === "" ? { started, account, fingerprint } : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,171 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { parseKeyFile } from "../../../src/keys/key-file.ts";
+import { parseKeyOptions } from "../../../src/keys/key-options.ts";
+import { keyLine } from "../../../src/login/key-line.ts";
+import { borgAccount } from "../../../src/server/settings.ts";
+
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFLrGwIdOiVVIOCVNQhQXHUtODBVFpCgYS0LqGBXbXI6";
+
+test.each([
+  "192.0.2.7",
+  "192.0.2.0/24",
+  "0.0.0.0/0",
+  "10.0.*.?",
+  "*",
+  "2001:db8::/32",
+  "2001:db8:0:1::/64",
+  "::1",
+  "2001:db8::5/128",
+  "::/0",
+  "!192.0.2.9,192.0.2.0/24",
+])('from="%s" is taken as it is', (list) => {
+  expect(parseKeyOptions(`from="${list}"`)).toEqual({ addresses: list, expires: "" });
+});
+
+test.each([
+  "",
+  "192.0.2.1/24",
+  "2001:db8::1/32",
+  "192.0.2.0/33",
+  "2001:db8::/129",
+  "192.0.2.0/24/1",
+  "192.0.2.0/",
+  "192.0.2",
+  "fe80::1%eth0",
+  "web.example.org",
+  "*.example.org",
+  "!192.0.2.9",
+  "192.0.2.1,",
+  "192.0.2.1, 192.0.2.2",
+])('from="%s" is refused', (list) => {
+  expect(parseKeyOptions(`from="${list}"`)).toMatchObject({ text: expect.stringMatching(/^from: /) });
+});
+
+test("a time with Z is UTC, one without is local, and both are written as UTC", () => {
+  const expiry = (text: string) => parseKeyOptions(`expiry-time="${text}"`);
+  expect(expiry("20301231Z")).toEqual({ addresses: "", expires: "20301231000000Z" });
+  expect(expiry("203012312359Z")).toEqual({ addresses: "", expires: "20301231235900Z" });
+  const zone = process.env.TZ;
+  process.env.TZ = "Asia/Kolkata"; // UTC+5:30, without summer time
+  try {
+    expect(expiry("20300101053000")).toEqual({ addresses: "", expires: "20300101000000Z" });
+    expect(expiry("20300101")).toEqual({ addresses: "", expires: "20291231183000Z" });
+  } finally {
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+  }
+});
+
+test.each([
+  "",
+  "tomorrow",
+  "2030",
+  "20301301Z",
+  "20300230Z",
+  "203001012460Z",
+  "20300101250000Z",
+  "2030-01-01",
+  "+1d",
+  "20300101z",
+])('expiry-time="%s" is refused', (text) => {
+  expect(parseKeyOptions(`expiry-time="${text}"`)).toMatchObject({ text: "expiry-time: this is no time." });
+});
+
+test.each([
+  "no-restrict",
+  'no-pty="yes"',
+  "from=192.0.2.1",
+  'from="192.0.2.1"x',
+  'from="192.0.2.1\\"',
+  'from="192.0.2.1',
+])("%s is refused", (text) => {
+  expect(parseKeyOptions(text)).toMatchObject({ text: expect.stringMatching(/not accepted/) });
+});
+
+test.each([
+  "restrict",
+  "no-pty",
+  "no-agent-forwarding,no-port-forwarding,no-user-rc",
+  "No-X11-Forwarding",
+  "restrict,RESTRICT",
+])("%s takes away what no key has, and changes nothing", (text) => {
+  expect(parseKeyOptions(text)).toEqual({ addresses: "", expires: "" });
+  expect(parseKeyOptions(`${text},from="192.0.2.1",${text}`)).toEqual({
+    addresses: "192.0.2.1",
+    expires: "",
+  });
+});
+
+test.each([
+  ["command", 'command="secret"'],
+  ["command", 'COMMAND="echo \\"secret\\""'],
+  ["command", 'from="192.0.2.1",command="secret"'],
+  ["environment", 'environment="A=secret"'],
+  ["cert-authority", "cert-authority"],
+  ["principals", 'principals="secret"'],
+  ["permitopen", 'permitopen="secret:1"'],
+  ["permitlisten", 'no-pty,permitlisten="1"'],
+  ["tunnel", 'tunnel="0"'],
+  ["pty", "restrict,pty"],
+  ["user-rc", "User-RC"],
+  ["port-forwarding", "port-forwarding"],
+  ["agent-forwarding", "agent-forwarding"],
+  ["X11-forwarding", "x11-forwarding"],
+  ["no-touch-required", "no-touch-required"],
+  ["verify-required", "verify-required"],
+])("the problem names %s, and not its value, in %s", (name, text) => {
+  const refusal = parseKeyOptions(text);
+  expect(refusal).toMatchObject({ text: `There is an option before the key that is not accepted: ${name}.` });
+  expect(JSON.stringify(refusal)).not.toContain("secret");
+});
+
+test("an option may stand once, in any order and any case, as for sshd", () => {
+  expect(parseKeyOptions('Expiry-Time="20300101Z",FROM="192.0.2.1"')).toEqual({
+    addresses: "192.0.2.1",
+    expires: "20300101000000Z",
+  });
+  expect(parseKeyOptions('from="192.0.2.1",from="192.0.2.2"')).toMatchObject({
+    text: "The option from stands twice.",
+  });
+});
+
+test("a file keeps the limits of each key; one key with two limits is a problem", () => {
+  const file = (text: string) => parseKeyFile("f", Buffer.from(text));
+  expect(file(`from="192.0.2.1",expiry-time="20300101Z" ${key} a`).keys).toMatchObject([
+    { addresses: "192.0.2.1", expires: "20300101000000Z", comment: "a" },
+  ]);
+  const { keys, problems } = file(`from="192.0.2.1" ${key}\n${key}\n`);
+  expect(keys).toHaveLength(1);
+  expect(problems).toMatchObject([{ line: 2, text: "The key stands in line 1 too, with other options." }]);
+});
+
+test("BORG_SSHKEYS is split at commas between keys, not inside an option", () => {
+  const { account, problems } = borgAccount({ borgKeys: `from="192.0.2.1,192.0.2.2" ${key} a` });
+  expect(problems).toEqual([]);
+  expect(account?.keys).toMatchObject([{ addresses: "192.0.2.1,192.0.2.2" }]);
+});
+
+test("every pattern list that is taken makes a key line", () => {
+  const pattern = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.stringMatching(/^!?[0-9a-f.:*?%/]{1,12}$/),
+    fc.string({ maxLength: 8 }),
+  );
+  fc.assert(
+    fc.property(fc.array(pattern, { minLength: 1, maxLength: 3 }), (patterns) => {
+      const limits = parseKeyOptions(`from="${patterns.join(",")}"`);
+      if ("hint" in limits) return;
+      expect(keyLine(["borg"], limits, "ssh-rsa", "AAAA")).toContain(`,from="${limits.addresses}" ssh-rsa`);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test.each([",", ',from="192.0.2.1"', 'from="192.0.2.1",', 'from="192.0.2.1",,expiry-time="20300101Z"'])(
+  "%s is refused for its comma",
+  (text) => {
+    expect(parseKeyOptions(text)).toMatchObject({ text: "There is a comma too many before the key." });
+  },
+);

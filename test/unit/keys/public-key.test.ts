@@ -1,0 +1,213 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { isRefusal, type PublicKey, parsePublicKey } from "../../../src/keys/public-key.ts";
+import { refusedBySshKeygen } from "../../../src/keys/ssh-keygen.ts";
+
+const folder = mkdtempSync("/tmp/keys-");
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function makeKey(...options: string[]): string {
+  const file = `${folder}/${options.join("")}`;
+  execFileSync("ssh-keygen", ["-q", "-N", "", "-C", "me@laptop with spaces", "-f", file, ...options]);
+  return readFileSync(`${file}.pub`, "utf8").trim();
+}
+
+/** The bytes of an SSH string (RFC 4251, 5). */
+function wire(...parts: (string | Buffer)[]): string {
+  const strings = parts.map((part) => {
+    const bytes = Buffer.from(part);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  });
+  return Buffer.concat(strings).toString("base64");
+}
+
+const ed25519 = makeKey("-t", "ed25519");
+const [, ed25519Blob = ""] = ed25519.split(" ");
+
+// FIDO keys need a token to be made; these have the shape of OpenSSH's PROTOCOL.u2f around ordinary points.
+const ecdsa = makeKey("-t", "ecdsa", "-b", "256");
+const point = Buffer.from(ecdsa.split(" ")[1]!, "base64").subarray(-65);
+const fido = [
+  `sk-ssh-ed25519@openssh.com ${wire("sk-ssh-ed25519@openssh.com", Buffer.from(ed25519Blob, "base64").subarray(-32), "ssh:")} token`,
+  `sk-ecdsa-sha2-nistp256@openssh.com ${wire("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", point, "ssh:")} token`,
+];
+
+describe("accepts, with ssh-keygen's own fingerprint", () => {
+  const rsa = [makeKey("-t", "rsa", "-b", "2048"), makeKey("-t", "rsa", "-b", "4096")];
+  const curves = [ecdsa, makeKey("-t", "ecdsa", "-b", "384"), makeKey("-t", "ecdsa", "-b", "521")];
+  test.each([ed25519, ...rsa, ...curves, ...fido])("%s", (line) => {
+    const key = parsePublicKey(line);
+    if (isRefusal(key)) throw new Error(key.text);
+    const [type, blob, ...comment] = line.split(" ");
+    expect(key).toMatchObject({ type, blob, comment: comment.join(" ") });
+    const printed = execFileSync("ssh-keygen", ["-l", "-f", "-"], { input: line, encoding: "utf8" });
+    expect(printed.split(" ")[1]).toBe(key.fingerprint);
+  });
+});
+
+test("takes tabs and spaces around the fields, and no comment", () => {
+  const expected = { type: "ssh-ed25519", blob: ed25519Blob };
+  expect(parsePublicKey(` \tssh-ed25519 \t ${ed25519Blob}\t `)).toMatchObject({ ...expected, comment: "" });
+  expect(parsePublicKey(`ssh-ed25519 ${ed25519Blob} "a\\" é 日本`)).toMatchObject({
+    ...expected,
+    comment: '"a\\" é 日本',
+  });
+});
+
+describe("refuses", () => {
+  const bytes = Buffer.from(ed25519Blob, "base64");
+  const one = Buffer.from([1]);
+  const modulus = (bits: number) => Buffer.concat([Buffer.from([0]), Buffer.alloc(bits / 8, 0xff)]);
+  test.each([
+    ["an option that widens", `command="id" ${ed25519}`, /option before the key that is not accepted/],
+    ["an option of a FIDO key", `verify-required ${ed25519}`, /option before the key that is not accepted/],
+    ["a host name before the key", `example.org ${ed25519}`, /option before the key that is not accepted/],
+    ["two words before the key", `example.org x ${ed25519}`, /text before the key/],
+    ["a DSA key", `ssh-dss ${wire("ssh-dss")}`, /DSA/],
+    ["a certificate", `ssh-ed25519-cert-v01@openssh.com ${ed25519Blob}`, /Certificates/],
+    ["an unknown type", `ssh-xmss@openssh.com ${ed25519Blob}`, /not an OpenSSH public key/],
+    ["a type in another case", `SSH-ED25519 ${ed25519Blob}`, /not an OpenSSH public key/],
+    ["no key", "ssh-ed25519", /not base64/],
+    ["prose", "the key will follow", /not an OpenSSH public key/],
+    ["quotes in the key", `ssh-ed25519 "${ed25519Blob}"`, /not base64/],
+    ["base64 of another alphabet", `ssh-ed25519 ${ed25519Blob.replace(/.$/, "_")}`, /not base64/],
+    ["base64 cut short", `ssh-ed25519 ${ed25519Blob.slice(0, -2)}`, /cut short|damaged/],
+    [
+      "base64 with loose bits",
+      `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-31)).replace(/.=$/, "x=")}`,
+      /altered|damaged/,
+    ],
+    ["a trailing byte", `ssh-ed25519 ${Buffer.concat([bytes, one]).toString("base64")}`, /damaged/],
+    ["31 bytes of key", `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-31))}`, /damaged/],
+    ...[
+      ["1", `01${"00".repeat(31)}`],
+      ["1, negative", `01${"00".repeat(30)}80`],
+      ["2", `ec${"ff".repeat(30)}7f`],
+      ["4", "00".repeat(32)],
+      ["8", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"],
+      ["8, the other", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"],
+      ["1, in another form", `ee${"ff".repeat(30)}7f`],
+    ].map(([order, point]): [string, string, RegExp] => [
+      `an Ed25519 point of order ${order}, which anybody can sign for`,
+      `ssh-ed25519 ${wire("ssh-ed25519", Buffer.from(point!, "hex"))}`,
+      /Anybody can sign/,
+    ]),
+    ["another type inside", `ssh-ed25519 ${wire("ssh-rsa", bytes.subarray(-32))}`, /damaged/],
+    [
+      "a length beyond the end",
+      `ssh-ed25519 ${Buffer.from([255, 255, 255, 255, 1]).toString("base64")}`,
+      /damaged/,
+    ],
+    ["RSA with 1024 bits", `ssh-rsa ${wire("ssh-rsa", Buffer.from([1, 0, 1]), modulus(1024))}`, /2048.*1024/],
+    [
+      "RSA with 32768 bits",
+      `ssh-rsa ${wire("ssh-rsa", Buffer.from([1, 0, 1]), modulus(32768))}`,
+      /over 16384/,
+    ],
+    ["RSA with exponent 1", `ssh-rsa ${wire("ssh-rsa", one, modulus(2048))}`, /damaged/],
+    [
+      "RSA with a negative modulus",
+      `ssh-rsa ${wire("ssh-rsa", Buffer.from([3]), Buffer.alloc(256, 0xff))}`,
+      /damaged/,
+    ],
+    [
+      "RSA with superfluous zeros",
+      `ssh-rsa ${wire("ssh-rsa", Buffer.from([0, 3]), modulus(2048))}`,
+      /damaged/,
+    ],
+    [
+      "ECDSA of another curve",
+      `ecdsa-sha2-nistp384 ${wire("ecdsa-sha2-nistp384", "nistp256", point)}`,
+      /damaged/,
+    ],
+    [
+      "a FIDO key without application",
+      `sk-ssh-ed25519@openssh.com ${wire("sk-ssh-ed25519@openssh.com", bytes.subarray(-32))}`,
+      /damaged/,
+    ],
+    ["a second line", `${ed25519}\n${ed25519}`, /control character/],
+    ["a carriage return", `${ed25519}\rx`, /control character/],
+    ["an escape sequence", `${ed25519} \x1b[2J`, /control character/],
+    ["a NUL", `${ed25519}\0`, /control character/],
+    ["a byte order mark", `\ufeff${ed25519}`, /text before|not an OpenSSH/],
+  ])("%s", (_, line, reason) => {
+    const result = parsePublicKey(line);
+    expect(isRefusal(result) && result.text).toMatch(reason);
+    expect(isRefusal(result) && result.hint).not.toBe("");
+  });
+});
+
+test("what no parser here sees, ssh-keygen as the referee refuses", () => {
+  const offCurve = Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)]);
+  const lines = [
+    ed25519,
+    `ecdsa-sha2-nistp256 ${wire("ecdsa-sha2-nistp256", "nistp256", offCurve)}`,
+    ...fido,
+    `sk-ecdsa-sha2-nistp256@openssh.com ${wire("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", offCurve, "ssh:")}`,
+  ];
+  const keys = lines.map(parsePublicKey).filter((key): key is PublicKey => !isRefusal(key));
+  expect(keys).toHaveLength(5);
+  expect(refusedBySshKeygen(keys)).toEqual([keys[1], keys[4]]);
+  expect(refusedBySshKeygen([])).toEqual([]);
+});
+
+describe("no input, whatever it is,", () => {
+  /** Lines near a good one: parts of it, dropped, doubled, and mixed with what attackers use. */
+  const spice = fc.constantFrom(
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\0",
+    '"',
+    "\\",
+    "'",
+    ",",
+    "#",
+    "=",
+    "\ufeff",
+    "\u2028",
+    "\x1b[2J",
+    'command="id"',
+    "restrict",
+    "ssh-rsa",
+  );
+  const part = fc.oneof(
+    fc.constantFrom("ssh-ed25519", ed25519Blob, ...ed25519Blob.split("")),
+    spice,
+    fc.string(),
+  );
+  const near = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(""));
+  const altered = fc
+    .tuple(fc.nat(ed25519.length), fc.oneof(spice, fc.string({ maxLength: 3 })))
+    .map(([at, text]) => ed25519.slice(0, at) + text + ed25519.slice(at));
+  const line = fc.oneof(near, altered, fc.string({ unit: "binary" }));
+
+  test("gives a key whose fields have anything but their own characters", () => {
+    fc.assert(
+      fc.property(line, (text) => {
+        const key = parsePublicKey(text);
+        if (isRefusal(key)) return;
+        expect(key.type).toMatch(/^[a-z0-9@.-]+$/);
+        expect(key.blob).toMatch(/^[A-Za-z0-9+/]+={0,2}$/);
+        expect(key.fingerprint).toMatch(/^SHA256:[A-Za-z0-9+/]{43}$/);
+        expect(key.comment).not.toMatch(/[^\P{Cc}\t]/u);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  test("gives another key than the one that stands in the line", () => {
+    fc.assert(
+      fc.property(altered, (text) => {
+        const key = parsePublicKey(text);
+        if (!isRefusal(key)) expect(text.split(/[ \t]+/)).toContain(key.blob);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
