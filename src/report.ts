@@ -1,33 +1,7 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
-import { formatProblem, PrintableOutput, type Problem, printable, printableText } from "./problem.ts";
-
-/** Exit codes of the operator's commands. */
-export const exitCode = { done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 } as const;
-
-/** Something an operator's command could not do: what happened, and what to do about it. */
-export class OperatorError extends Error {
-  readonly hint: string;
-  readonly code: number;
-
-  constructor(message: string, hint = "", code: number = exitCode.failed) {
-    super(message);
-    this.hint = hint;
-    this.code = code;
-  }
-}
-
-/** Everything that is wrong with what the operator gave: nothing has been changed. */
-export class ProblemsFound extends Error {
-  readonly problems: readonly Problem[];
-  readonly code: number;
-
-  constructor(problems: readonly Problem[], code: number) {
-    super("problems found");
-    this.problems = problems;
-    this.code = code;
-  }
-}
+import { PrintableOutput, printable, printableText } from "./printable.ts";
+import { exitCode, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
 
 /** Prints a line for the operator. */
 export function say(line: string): void {

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
+import type { Refusal } from "./problem.ts";
 
 /** A range of ids of this container, and where it begins outside (user_namespaces(7), uid_map). */
 export interface IdRange {
@@ -32,7 +33,7 @@ export function formatIds(map: readonly IdRange[]): string {
  * Why root is kept from a file or folder whose owner or group this container has no id for: its rights go as far as
  * its ids do (user_namespaces(7)). Null where that is not the reason.
  */
-export function foreignOwner(path: string | Buffer): { text: string; hint: string } | null {
+export function foreignOwner(path: string | Buffer): Refusal | null {
   try {
     const found = statSync(path);
     const lacking = (["uid", "gid"] as const).filter((kind) => {

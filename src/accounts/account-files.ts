@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
 import { foreignOwner } from "../user-namespace.ts";
 import { type AccountFiles, type AccountPlan, incomplete } from "./account-plan.ts";
 

@@ -2,7 +2,8 @@ import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSyn
 import { dirname } from "node:path";
 import type { IndexContent } from "../keys/gather.ts";
 import type { FoundAccount } from "../keys/key-folder.ts";
-import { counted, OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
+import { counted } from "../report.ts";
 import { roleNames } from "../role.ts";
 import type { Settings } from "../server/settings.ts";
 import { schema } from "./schema.ts";

@@ -1,3 +1,5 @@
+import type { Refusal } from "../problem.ts";
+
 const longest = 255; // a file name's limit on Linux (NAME_MAX), and within LOGIN_NAME_MAX
 
 /** What file systems and NAS keep in a folder of their own accord. */
@@ -16,7 +18,7 @@ const switchedOff = /\.(bak|old|orig|disabled|tmp)$/i;
 const ofOpenSsh = /^(authorized_keys|known_hosts|id_.*)$/i;
 
 /** Why this name can't be an account, login and directory name; null when it can. */
-export function nameProblem(name: string): { text: string; hint: string } | null {
+export function nameProblem(name: string): Refusal | null {
   const rename = "Rename the file: A-Z a-z 0-9 . _ - are allowed, starting with a letter, a digit or _.";
   if (name === "all")
     return {

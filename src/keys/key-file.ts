@@ -1,5 +1,5 @@
-import type { Problem } from "../problem.ts";
-import { holdsKey, isRefusal, type PublicKey, parsePublicKey, type Refusal } from "./public-key.ts";
+import { isRefusal, type Problem, type Refusal } from "../problem.ts";
+import { holdsKey, type PublicKey, parsePublicKey } from "./public-key.ts";
 
 /** A key and the line of its file, counted from 1. */
 export interface KeyAt extends PublicKey {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
-import { type Problem, shownName } from "../problem.ts";
+import { shownName } from "../printable.ts";
+import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { counted } from "../report.ts";
 import { type Role, roleNames, roles } from "../role.ts";
 import { foreignOwner } from "../user-namespace.ts";
@@ -88,7 +89,7 @@ export function readKeyFolder(
       const wrongName = nameProblem(name);
       if (wrongName) problems.push({ where: source, ...wrongName });
       const read = readKeyFile(path, states);
-      if ("text" in read) {
+      if (isRefusal(read)) {
         problems.push({ where: source, ...read });
         continue;
       }
@@ -144,7 +145,7 @@ function isFile(path: string | Buffer): boolean {
 function readKeyFile(
   path: string | Buffer,
   states: FileStates,
-): { content: Buffer; state: FileState | null } | { text: string; hint: string } {
+): { content: Buffer; state: FileState | null } | Refusal {
   let file: number | undefined;
   try {
     // O_NONBLOCK: opening a FIFO would wait for a writer (open(2)).

@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
-import type { Refusal } from "./public-key.ts";
+import { isRefusal, type Refusal } from "../problem.ts";
 
 /** How far a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string where it is not. */
 export interface Limits {
@@ -77,7 +77,7 @@ export function parseKeyOptions(text: string): Limits | Refusal {
       );
     if (limits[field] !== "") return { text: `The option ${name} stands twice.`, hint };
     const parsed = (field === "addresses" ? readFrom : readExpiry)(value.slice(1, -1));
-    if (typeof parsed !== "string") return parsed;
+    if (isRefusal(parsed)) return parsed;
     limits[field] = parsed;
   }
   return limits;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import sshpk from "sshpk";
+import { isRefusal, type Refusal } from "../problem.ts";
 import { type Limits, neverTakenOption, noLimits, parseKeyOptions } from "./key-options.ts";
 
 /** A public key as sshd knows it, in parsed fields. */
@@ -12,12 +13,6 @@ export interface PublicKey extends Limits {
   fingerprint: string;
   /** What stood behind the key; free text, for people alone. */
   comment: string;
-}
-
-/** Why a line is not a key to accept. */
-export interface Refusal {
-  text: string;
-  hint: string;
 }
 
 /** sshd's own bounds: shorter RSA keys are refused by default (RequiredRSASize is 2048 here), longer ones never read (SSHBUF_MAX_BIGNUM). */
@@ -78,7 +73,7 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
     };
   const { options, key } = splitOptions(line);
   const limits = options === "" ? noLimits : parseKeyOptions(options);
-  if ("hint" in limits) return limits;
+  if (isRefusal(limits)) return limits;
 
   const fields = /^[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*?))?[ \t]*$/.exec(key);
   const [type = "", blob = "", comment = ""] = fields?.slice(1) ?? [];
@@ -114,10 +109,6 @@ export function holdsKey(text: string): boolean {
 export function fingerprintOf(blob: string): string {
   const hash = createHash("sha256").update(blob, "base64").digest("base64");
   return `SHA256:${hash.replace(/=+$/, "")}`;
-}
-
-export function isRefusal(result: PublicKey | Refusal): result is Refusal {
-  return "hint" in result;
 }
 
 /** A line that does not start with a key type, but has one behind a first word, starts with options. */

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { renameSync, rmSync } from "node:fs";
-import { OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
 
 /**
  * Those of the keys that OpenSSH's own parser does not read, judged by one run of ssh-keygen(1) over all of

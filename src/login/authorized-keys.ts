@@ -1,7 +1,7 @@
 import { stderr, stdout, write } from "bun";
 import { lookUpGrant } from "../index/lookup.ts";
 import { indexFile } from "../paths.ts";
-import { printable } from "../problem.ts";
+import { printable } from "../printable.ts";
 import { forcedCommand } from "../role.ts";
 import { recordConnection } from "./connection-record.ts";
 import { keyLine } from "./key-line.ts";

@@ -9,16 +9,8 @@ import type { IndexContent } from "../keys/gather.ts";
 import { parseKeyFile } from "../keys/key-file.ts";
 import { isRoot } from "../owner.ts";
 import { hostKeyFolder, indexFile, lockFile, runFolder } from "../paths.ts";
-import {
-  exitCode,
-  note,
-  OperatorError,
-  ProblemsFound,
-  reportFailure,
-  say,
-  sayJson,
-  sayText,
-} from "../report.ts";
+import { exitCode, OperatorError, ProblemsFound } from "../problem.ts";
+import { note, reportFailure, say, sayJson, sayText } from "../report.ts";
 import { blockedLines } from "../repositories/repositories.ts";
 import { backgroundCommand } from "../repositories/strange-entries.ts";
 import { knownHosts, readHostKeys } from "../server/host-keys.ts";

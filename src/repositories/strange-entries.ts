@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
-import { printableBytes } from "../problem.ts";
+import { printableBytes } from "../printable.ts";
 
 /** What a repository holds that borg did not put there: borg makes regular files and directories alone. */
 export interface StrangeEntries {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { recordsFolder } from "../paths.ts";
-import { printableBytes } from "../problem.ts";
+import { printableBytes } from "../printable.ts";
 import { counted } from "../report.ts";
 
 /** What is at a place under /repos. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import type { Reach } from "../operator/reach.ts";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
 import { libraryFolder, runFolder } from "../paths.ts";
-import { exitCode, OperatorError } from "../report.ts";
+import { exitCode, OperatorError } from "../problem.ts";
 import type { Landlock } from "../role.ts";
 import type { Settings } from "./settings.ts";
 

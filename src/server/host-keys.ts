@@ -11,8 +11,7 @@ import {
 import { basename } from "node:path";
 import { parsePublicKey } from "../keys/public-key.ts";
 import { makeKeyPair, publicHalf } from "../keys/ssh-keygen.ts";
-import type { Problem } from "../problem.ts";
-import { OperatorError } from "../report.ts";
+import { isRefusal, OperatorError, type Problem, type Refusal } from "../problem.ts";
 import { foreignOwner } from "../user-namespace.ts";
 import { lookAtPrivateKey, mended, type PrivateKeyFile } from "./private-key-file.ts";
 
@@ -109,7 +108,7 @@ export function readHostKeys(folder: string, copies: string): { keys: HostKey[];
         });
       else {
         const parsed = parsePublicKey(publicKey);
-        if ("text" in parsed)
+        if (isRefusal(parsed))
           problems.push({
             where: source,
             text: `sshd does not serve this host key: ${parsed.text}`,
@@ -134,7 +133,7 @@ const restore =
   "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.";
 
 /** What sshd could not serve as a host key, told as what it is. */
-function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Omit<Problem, "where"> | null {
+function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Refusal | null {
   if (form === "empty")
     return { text: "ssh-keygen cannot read this host key; the file is empty.", hint: restore };
   if (form === "putty")

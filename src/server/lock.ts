@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Database, openDatabase } from "../index/sqlite.ts";
 import { isRoot } from "../owner.ts";
-import { OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
 import { foreignOwner } from "../user-namespace.ts";
 
 /** How long a command waits for another one that changes the server, in milliseconds. */

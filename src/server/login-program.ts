@@ -2,13 +2,14 @@ import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { isGroupOfOne } from "../accounts/account-plan.ts";
+import type { Refusal } from "../problem.ts";
 
 /**
  * What keeps sshd from running the login program, or null. sshd's own rule (safe_path in misc.c, with Debian's
  * secure_permissions): the file and every folder above it, without symlinks, belong to root, and nobody else may
  * write them; a group may where root is its only member.
  */
-export function unsafePart(program: string): { text: string; hint: string } | null {
+export function unsafePart(program: string): Refusal | null {
   let path: string;
   try {
     path = realpathSync(program);

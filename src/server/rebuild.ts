@@ -6,8 +6,7 @@ import { rolesServed } from "../index/served.ts";
 import { gatherContent, type IndexContent } from "../keys/gather.ts";
 import type { Trust } from "../keys/key-folder.ts";
 import { indexFile, keyFolder } from "../paths.ts";
-import type { Problem } from "../problem.ts";
-import { exitCode, ProblemsFound } from "../report.ts";
+import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
 import { type Role, roles } from "../role.ts";
 import type { Settings } from "./settings.ts";
 

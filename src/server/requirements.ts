@@ -3,7 +3,7 @@ import { readAccountFiles } from "../accounts/account-files.ts";
 import { ownIds } from "../accounts/account-plan.ts";
 import { isRoot } from "../owner.ts";
 import { borgHome, programFile } from "../paths.ts";
-import { OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { unsafePart } from "./login-program.ts";
 

@@ -2,7 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { ownIds } from "../accounts/account-plan.ts";
 import { settingsFile } from "../paths.ts";
-import { exitCode, ProblemsFound } from "../report.ts";
+import { exitCode, ProblemsFound } from "../problem.ts";
 import { type Environment, environmentOf, readSettings, type Settings } from "./settings.ts";
 import { isInZoneDatabase } from "./time-zone.ts";
 

@@ -1,7 +1,7 @@
 import { parseKeyFile } from "../keys/key-file.ts";
 import type { Account } from "../keys/key-folder.ts";
 import { plainWord } from "../login/key-line.ts";
-import type { Problem } from "../problem.ts";
+import type { Problem, Refusal } from "../problem.ts";
 import { type Landlock, type Role, roleNames, roles } from "../role.ts";
 
 /** What the operator set in the environment, validated, and what the start found out. */
@@ -161,7 +161,7 @@ export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
  * any unambiguous beginning of an option's name (argparse), so every beginning of those is refused.
  * @param next the word behind it, which may be its value
  */
-function extraArgumentProblem(word: string, next = ""): { text: string; hint: string } | null {
+function extraArgumentProblem(word: string, next = ""): Refusal | null {
   const hint = "Remove it.";
   if (!plainWord.test(word))
     return {

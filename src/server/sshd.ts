@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostKeyCopies, libraryFolder, runFolder } from "../paths.ts";
-import { OperatorError } from "../report.ts";
+import { OperatorError } from "../problem.ts";
 import { roleNames, roles } from "../role.ts";
 import type { HostKey } from "./host-keys.ts";
 import { requirePorts } from "./requirements.ts";

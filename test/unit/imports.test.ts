@@ -34,7 +34,7 @@ test("the login path loads what it needs and nothing else", () => {
     "login/deadline.ts",
     "login/key-line.ts",
     "paths.ts",
-    "problem.ts",
+    "printable.ts",
     "role.ts",
   ]);
 });
@@ -50,6 +50,7 @@ test("what computes touches neither files nor programs", () => {
     "login/key-line.ts",
     "operator/borg-words.ts",
     "operator/reach.ts",
+    "printable.ts",
     "problem.ts",
     "repositories/locks.ts",
     "repositories/roll-call.ts",

@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { isRefusal, type PublicKey, parsePublicKey } from "../../../src/keys/public-key.ts";
+import { type PublicKey, parsePublicKey } from "../../../src/keys/public-key.ts";
 import { refusedBySshKeygen } from "../../../src/keys/ssh-keygen.ts";
+import { isRefusal } from "../../../src/problem.ts";
 
 const folder = mkdtempSync("/tmp/keys-");
 afterAll(() => rmSync(folder, { recursive: true }));
