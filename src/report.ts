@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { PrintableOutput, printable, printableText } from "./printable.ts";
 import { exitCode, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
+import type { Progress } from "./progress.ts";
 
 /** Prints a line for the operator. */
 export function say(line: string): void {
@@ -45,40 +46,17 @@ export async function passOn(output: AsyncIterable<Uint8Array>, file: 1 | 2): Pr
 /** How many items are worth a progress line, and how often it changes. */
 const manyItems = 2000;
 const progressPause = 100; // milliseconds
+let nextProgress = 0;
 
-const showsProgress = (count: number) => count >= manyItems && isatty(2);
-
-/** Shows a line on a terminal in place of the one before. */
-const showProgress = (line: string) => write(2, `\r\x1b[K${printable(line)}`);
-
-/** The items, one after the other; where they are many, a terminal shows how far it is. A log shows nothing. */
-export function* counted<Item>(items: readonly Item[], what: string): Generator<Item> {
-  if (!showsProgress(items.length)) return yield* items;
-  let next = 0;
-  try {
-    for (const [at, item] of items.entries()) {
-      const now = performance.now();
-      if (now >= next) {
-        showProgress(`${what}: ${at} of ${items.length}`);
-        next = now + progressPause;
-      }
-      yield item;
-    }
-  } finally {
-    showProgress("");
-  }
-}
-
-/** The same for an action on many items that cannot tell how far it is. */
-export function whileShowing<Result>(what: string, count: number, action: () => Result): Result {
-  if (!showsProgress(count)) return action();
-  showProgress(what);
-  try {
-    return action();
-  } finally {
-    showProgress("");
-  }
-}
+/** Shows on a terminal how far long work is, each line in place of the one before; a log shows nothing. */
+export const showProgress: Progress = (what, done, all) => {
+  if (all < manyItems || !isatty(2)) return;
+  const line = done === all ? "" : done === 0 ? what : `${what}: ${done} of ${all}`;
+  const now = performance.now();
+  if (now < nextProgress && 0 < done && done < all) return;
+  nextProgress = now + progressPause;
+  write(2, `\r\x1b[K${printable(line)}`);
+};
 
 /** Writes all of a text. A reader that has seen enough (`index list | head`) is no failure. */
 function write(file: number, text: string): void {

@@ -1,4 +1,4 @@
-import { libraryFolder, repositoryFolder } from "./paths.ts";
+import { repositoryFolder } from "./paths.ts";
 
 /** What a key may do. The role is the only thing that decides rights. */
 export type Role = "repo" | "appendonly" | "admin";
@@ -24,24 +24,5 @@ export function accountDirectory(role: Role, account: string): string {
 /** What the kernel can confine a session with: the version of Landlock's file system rules (landlock(7)), 0 for nothing. */
 export type Landlock = 0 | 1 | 2 | 3;
 
-/**
- * The words sshd runs for a login, whatever the client asked for: the session script, the directory it may
- * reach, and the borg serve that it turns into (borg-serve(1)). `extraArguments` come from the settings.
- */
-export function forcedCommand(
-  role: Role,
-  account: string,
-  extraArguments: readonly string[],
-  landlock: Landlock,
-): string[] {
-  const directory = accountDirectory(role, account);
-  const restriction: Record<Role, string[]> = {
-    repo: ["--restrict-to-repository", directory],
-    appendonly: ["--restrict-to-repository", directory, "--append-only"],
-    admin: ["--restrict-to-path", directory],
-  };
-  const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
-  // exec: the account's shell, to which sshd gives this line, would else wait beside each session for its end.
-  const session = ["exec", `${libraryFolder}/session`, ...confinement, directory];
-  return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
-}
+/** What may stand in a word of a forced command: nothing that a shell, sshd's option parser or a line break could take up. */
+export const plainWord = /^[A-Za-z0-9@%+=:,./_-]+$/;

@@ -1,4 +1,4 @@
-import type { Account } from "../keys/key-folder.ts";
+import type { NamedRole } from "../keys/account.ts";
 import { accountDirectory, type Role, roleNames, roles } from "../role.ts";
 
 /** The text of the account files (passwd(5), shadow(5), group(5)). */
@@ -17,9 +17,6 @@ export interface AccountPlan {
   passwd: string;
   shadow: string;
 }
-
-/** What the plan needs to know of an account. */
-export type NamedRole = Pick<Account, "name" | "role">;
 
 /** The account of BORG_SSHKEYS. It exists always; without keys nobody can log in to it. */
 const borg: NamedRole = { name: "borg", role: "admin" };

@@ -1,5 +1,5 @@
+import type { Account, FoundAccount } from "../keys/account.ts";
 import type { KeyAt } from "../keys/key-file.ts";
-import type { Account, FoundAccount } from "../keys/key-folder.ts";
 
 /** How many accounts of the files an index lacks, has with another role or other keys, and has beyond them. */
 export interface Difference {

@@ -1,14 +1,21 @@
 import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import type { IndexContent } from "../keys/gather.ts";
-import type { FoundAccount } from "../keys/key-folder.ts";
+import type { FoundAccount } from "../keys/account.ts";
 import { OperatorError } from "../problem.ts";
-import { counted } from "../report.ts";
-import { roleNames } from "../role.ts";
-import type { Settings } from "../server/settings.ts";
+import { counted, type Progress, unseen } from "../progress.ts";
+import { type Landlock, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
 import { countServed, servedFileOf, writeServed } from "./served.ts";
 import { type Database, openDatabase } from "./sqlite.ts";
+
+/** All that an index says. */
+export interface IndexContent {
+  accounts: readonly FoundAccount[];
+  /** Appended to borg serve, by role. */
+  extraArguments: Readonly<Record<Role, string[]>>;
+  /** How sessions are confined. */
+  landlock: Landlock;
+}
 
 /**
  * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
@@ -17,12 +24,17 @@ import { type Database, openDatabase } from "./sqlite.ts";
  * @param group numeric group that may read it, and look into its folder
  * @returns how many keys it holds
  */
-export function publishIndex(file: string, content: IndexContent, group: number): number {
+export function publishIndex(
+  file: string,
+  content: IndexContent,
+  group: number,
+  progress: Progress = unseen,
+): number {
   const unfinished = `${file}.new`;
   let keys: number;
   try {
     rmSync(unfinished, { force: true });
-    keys = build(unfinished, file, content);
+    keys = build(unfinished, file, content, progress);
     for (const [path, mode] of [
       [dirname(file), 0o750],
       [unfinished, 0o640],
@@ -47,8 +59,8 @@ export function publishIndex(file: string, content: IndexContent, group: number)
   return keys;
 }
 
-function build(file: string, old: string, { settings, accounts }: IndexContent): number {
-  const unchanged = accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
+function build(file: string, old: string, content: IndexContent, progress: Progress): number {
+  const unchanged = content.accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
     // No journal on disk while it is built: a crash leaves a file that nobody reads. The finished file is in
@@ -58,7 +70,7 @@ function build(file: string, old: string, { settings, accounts }: IndexContent):
     database.exec("BEGIN");
     database.exec(schema);
     if (unchanged.length > 0) carryOver(unchanged, database);
-    insert(accounts, settings, database);
+    insert(content, database, progress);
     database.exec("COMMIT");
     return database.prepare<{ keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
   } finally {
@@ -74,13 +86,16 @@ function carryOver(accounts: readonly string[], database: Database): void {
   database.exec("INSERT INTO grant SELECT g.* FROM account AS a JOIN old.grant AS g ON g.account = a.name");
 }
 
-function insert(accounts: readonly FoundAccount[], settings: Settings, database: Database): void {
+function insert(
+  { accounts, extraArguments, landlock }: IndexContent,
+  database: Database,
+  progress: Progress,
+): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
   const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const name of roleNames)
-    role.run(name, JSON.stringify(settings.extraArguments[name]), settings.landlock);
-  for (const { name, role, source, state, keys } of counted(accounts, "writing the index")) {
+  for (const name of roleNames) role.run(name, JSON.stringify(extraArguments[name]), landlock);
+  for (const { name, role, source, state, keys } of counted(accounts, "writing the index", progress)) {
     if (keys === null) continue;
     const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
     account.run(name, role, source, size, mtime, ctime, inode, device, hash);

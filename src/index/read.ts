@@ -1,6 +1,6 @@
-import type { FileState } from "../keys/file-state.ts";
+import type { Account } from "../keys/account.ts";
+import type { FileState, PublishedFiles } from "../keys/file-state.ts";
 import type { KeyAt } from "../keys/key-file.ts";
-import type { Account, PublishedFiles } from "../keys/key-folder.ts";
 import { type Role, roleNames } from "../role.ts";
 import { openAnyIndex, openIndex } from "./lookup.ts";
 import { type Database, pragma } from "./sqlite.ts";

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { FoundAccount } from "../keys/key-folder.ts";
+import type { FoundAccount } from "../keys/account.ts";
 import { type Role, roleNames } from "../role.ts";
 
 /** How many accounts of each role an index holds that key files gave. */

@@ -1,4 +1,24 @@
 import type { Refusal } from "../problem.ts";
+import type { Role } from "../role.ts";
+import type { FileState } from "./file-state.ts";
+import type { KeyAt } from "./key-file.ts";
+
+/** What one key file says: this account has this role, and these keys open it. */
+export interface Account {
+  name: string;
+  role: Role;
+  /** The path of the file, or the name of the setting, that the keys come from. */
+  source: string;
+  /** What stat(2) said of the file; null where that cannot tell whether it is unchanged. */
+  state: FileState | null;
+  keys: KeyAt[];
+}
+
+/** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
+export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
+
+/** What accounts and directories of the system follow from. */
+export type NamedRole = Pick<Account, "name" | "role">;
 
 const longest = 255; // a file name's limit on Linux (NAME_MAX), and within LOGIN_NAME_MAX
 

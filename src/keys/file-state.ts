@@ -13,6 +13,15 @@ export interface FileState {
 }
 
 /**
+ * Whether a file is taken for unchanged by what stat(2) says alone, or only if its content is the same as well: a
+ * change through a mapping (mmap(2)) that is not written back yet leaves all time stamps as they were.
+ */
+export type Trust = "stat" | "content";
+
+/** The key files of the published index, by path. */
+export type PublishedFiles = ReadonlyMap<string, FileState>;
+
+/**
  * File systems of which this kernel alone keeps the time stamps (statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
  * bcachefs, tmpfs, overlay. On others, such as NFS, what stat(2) says may be old, and another machine's clock.
  */

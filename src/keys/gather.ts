@@ -1,38 +1,43 @@
 import type { Problem } from "../problem.ts";
-import { whileShowing } from "../report.ts";
+import { type Progress, unseen } from "../progress.ts";
 import type { Role } from "../role.ts";
-import { borgAccount, borgName, type Settings } from "../server/settings.ts";
-import { nameProblem } from "./account.ts";
-import { type FoundAccount, type PublishedFiles, readKeyFolder, type Trust } from "./key-folder.ts";
+import { type FoundAccount, nameProblem } from "./account.ts";
+import { borgAccount, borgName } from "./borg-sshkeys.ts";
+import { type Reading, readKeyFolder } from "./key-folder.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
-/** All that an index says. */
-export interface IndexContent {
-  settings: Settings;
+/** What the operator gave: accounts, and everything that is wrong with them. */
+export interface Gathered {
+  /** Serve them only where there are no problems. */
   accounts: FoundAccount[];
+  /** The roles whose folders do not exist. */
+  missing: Role[];
+  /** Paths that no account can be meant by. */
+  skipped: string[];
+  problems: Problem[];
 }
 
 /**
- * What the index is to say: the accounts of the key folder and of BORG_SSHKEYS, checked one by one, against
- * each other, and against the names that the system has already. Publish it only where there are no problems.
+ * The accounts of the key folder and of BORG_SSHKEYS, checked one by one, against each other, and against the names
+ * that the system has already. Problems of BORG_SSHKEYS itself are the settings' (settings-in-force.ts).
+ * @param systemNames accounts that are not the server's own
  */
-export function gatherContent(
+export function gatherAccounts(
   folder: string,
-  settings: Settings,
+  borgKeys: string,
   systemNames: ReadonlySet<string>,
-  published: PublishedFiles = new Map(),
-  trust: Trust = "stat",
-): { content: IndexContent; missing: Role[]; skipped: string[]; problems: Problem[] } {
-  process.env.TZ = settings.timeZone; // key-options.ts reads local times
-  const read = readKeyFolder(folder, published, trust);
-  const borg = borgAccount(settings).account;
+  reading: Reading = {},
+): Gathered {
+  const { progress = unseen, timeZone } = reading;
+  const read = readKeyFolder(folder, reading);
+  const borg = borgAccount({ borgKeys, timeZone }).account;
   const accounts = borg ? [...read.accounts, borg] : read.accounts;
   const problems = [
     ...read.problems,
     ...nameClashes(read.accounts, systemNames),
-    ...unreadableKeys(accounts),
+    ...unreadableKeys(accounts, progress),
   ];
-  return { content: { settings, accounts }, missing: read.missing, skipped: read.skipped, problems };
+  return { ...read, accounts, problems };
 }
 
 function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet<string>): Problem[] {
@@ -72,11 +77,12 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
   return problems;
 }
 
-function unreadableKeys(accounts: readonly FoundAccount[]): Problem[] {
+function unreadableKeys(accounts: readonly FoundAccount[], progress: Progress): Problem[] {
   const keys = accounts.flatMap(({ source, keys }) => (keys ?? []).map((key) => ({ ...key, source })));
-  const refused = whileShowing(`ssh-keygen reads ${keys.length} keys`, keys.length, () =>
-    refusedBySshKeygen(keys),
-  );
+  const step = `ssh-keygen reads ${keys.length} keys`;
+  progress(step, 0, keys.length);
+  const refused = refusedBySshKeygen(keys);
+  progress(step, keys.length, keys.length);
   return refused.map(({ source, line }) => ({
     where: source,
     line,

@@ -18,8 +18,13 @@ const mostProblems = 20;
 /**
  * The keys of one file: one a line; blank lines and `#` comments are skipped, lines may end in CR LF.
  * A key that stands twice counts once, but must not stand there with other options. Never repeats text of the file in a problem: it may be a secret.
+ * @param timeZone as parsePublicKey takes it
  */
-export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; problems: Problem[] } {
+export function parseKeyFile(
+  where: string,
+  content: Buffer,
+  timeZone?: string,
+): { keys: KeyAt[]; problems: Problem[] } {
   const whole = wholeFileProblem(content);
   if (whole) return { keys: [], problems: [{ where, ...whole }] };
 
@@ -46,7 +51,7 @@ export function parseKeyFile(where: string, content: Buffer): { keys: KeyAt[]; p
       });
       continue;
     }
-    const result = hidesKey(text) ? behindComment : parsePublicKey(text);
+    const result = hidesKey(text) ? behindComment : parsePublicKey(text, timeZone);
     if (isRefusal(result)) problems.push({ where, line, ...result });
     else {
       const other = keys.get(result.fingerprint);

@@ -1,51 +1,36 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { shownName } from "../printable.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
-import { counted } from "../report.ts";
+import { counted, type Progress, unseen } from "../progress.ts";
 import { type Role, roleNames, roles } from "../role.ts";
 import { foreignOwner } from "../user-namespace.ts";
-import { isLeftover, nameProblem } from "./account.ts";
-import { type FileState, FileStates } from "./file-state.ts";
-import { type KeyAt, largestFile, parseKeyFile } from "./key-file.ts";
-
-/** What one key file says: this account has this role, and these keys open it. */
-export interface Account {
-  name: string;
-  role: Role;
-  /** The path of the file, or the name of the setting, that the keys come from. */
-  source: string;
-  /** What stat(2) said of the file; null where that cannot tell whether it is unchanged. */
-  state: FileState | null;
-  keys: KeyAt[];
-}
-
-/** An account as it was found; without keys where its file is unchanged since the published index, which has them. */
-export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
-
-/**
- * Whether a file is taken for unchanged by what stat(2) says alone, or only if its content is the same as well: a
- * change through a mapping (mmap(2)) that is not written back yet leaves all time stamps as they were.
- */
-export type Trust = "stat" | "content";
-
-/** The key files of the published index, by path. */
-export type PublishedFiles = ReadonlyMap<string, FileState>;
+import { type FoundAccount, isLeftover, nameProblem } from "./account.ts";
+import { type FileState, FileStates, type PublishedFiles, type Trust } from "./file-state.ts";
+import { largestFile, parseKeyFile } from "./key-file.ts";
 
 /** Entries beside the role folders that are no mistake. */
 const otherEntries = ["host"];
 
+/** How a key folder is read. */
+export interface Reading {
+  /** Files that need not be parsed again if they are unchanged. */
+  published?: PublishedFiles | undefined;
+  /** How that is judged; by default by what stat(2) says. */
+  trust?: Trust | undefined;
+  /** As parsePublicKey takes it. */
+  timeZone?: string | undefined;
+  progress?: Progress | undefined;
+}
+
 /**
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
  * neither, so that a server with BORG_SSHKEYS alone needs none.
- * @param published files that need not be parsed again if they are unchanged
- * @param trust how that is judged
- * @returns also the roles whose folders do not exist, and the paths that were passed over (account-name.ts, and
- * plain files beside the role folders)
+ * @returns also the roles whose folders do not exist, and the paths that were passed over (account.ts, and plain
+ * files beside the role folders)
  */
 export function readKeyFolder(
   folder: string,
-  published: PublishedFiles = new Map(),
-  trust: Trust = "stat",
+  { published = new Map(), trust = "stat", timeZone, progress = unseen }: Reading = {},
 ): { accounts: FoundAccount[]; missing: Role[]; skipped: string[]; problems: Problem[] } {
   const states = new FileStates();
   const accounts: FoundAccount[] = [];
@@ -74,7 +59,7 @@ export function readKeyFolder(
     const roleFolder = `${folder}/${roles[role].folder}`;
     const names = namesIn(roleFolder);
     if (names === null) missing.push(role);
-    for (const name of counted(names ?? [], `reading ${roleFolder}`)) {
+    for (const name of counted(names ?? [], `reading ${roleFolder}`, progress)) {
       const source = `${roleFolder}/${shownName(name)}`;
       const path = pathOf(roleFolder, name);
       const state = published.get(source);
@@ -93,7 +78,7 @@ export function readKeyFolder(
         problems.push({ where: source, ...read });
         continue;
       }
-      const parsed = parseKeyFile(source, read.content);
+      const parsed = parseKeyFile(source, read.content, timeZone);
       problems.push(...parsed.problems);
       accounts.push({ name, role, source, state: read.state, keys: parsed.keys });
     }

@@ -63,7 +63,7 @@ export function neverTakenOption(text: string): Refusal | null {
  * Reads the options before a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Those that only narrow are taken, those
  * that take away what is taken anyway change nothing; every other is refused.
  */
-export function parseKeyOptions(text: string): Limits | Refusal {
+export function parseKeyOptions(text: string, timeZone: string): Limits | Refusal {
   const limits = { ...noLimits };
   const options = text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? [];
   if (options.join(",") !== text) return { text: "There is a comma too many before the key.", hint };
@@ -76,7 +76,8 @@ export function parseKeyOptions(text: string): Limits | Refusal {
         neverTakenOption(option) ?? { text: "There is an option before the key that is not accepted.", hint }
       );
     if (limits[field] !== "") return { text: `The option ${name} stands twice.`, hint };
-    const parsed = (field === "addresses" ? readFrom : readExpiry)(value.slice(1, -1));
+    const text = value.slice(1, -1);
+    const parsed = field === "addresses" ? readFrom(text) : readExpiry(text, timeZone);
     if (isRefusal(parsed)) return parsed;
     limits[field] = parsed;
   }
@@ -137,20 +138,24 @@ function addressValue(address: string): { number: bigint; bits: 32 | 128 } | nul
 }
 
 /** The time in UTC. Without a Z it is local time, as sshd takes it, which logins would then read in another zone if TZ changes. */
-function readExpiry(text: string): string | Refusal {
+function readExpiry(text: string, timeZone: string): string | Refusal {
+  const match = /^([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?(Z?)$/.exec(text);
   const wrong = {
     text: "expiry-time: this is no time.",
     hint: 'As in expiry-time="20301231Z" or expiry-time="203012312359Z".',
   };
-  const match = /^([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?(Z?)$/.exec(text);
-  if (!match) return wrong;
+  if (!match || match[1]! < "1970") return wrong;
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match
     .slice(1, 7)
     .map((part) => Number(part ?? 0));
-  const parts = [year, month - 1, day, hour, minute, second] as const;
-  const utc = new Date(Date.UTC(...parts));
-  const stated = `${match[1]}-${match[2]}-${match[3]}T${match[4] ?? "00"}:${match[5] ?? "00"}:${match[6] ?? "00"}`;
-  if (year < 1970 || Number.isNaN(utc.getTime()) || utc.toISOString().slice(0, 19) !== stated) return wrong;
-  const time = match[7] === "Z" ? utc : new Date(...parts);
-  return `${time.toISOString().slice(0, 19).replace(/[-:T]/g, "")}Z`;
+  const zone = match[7] === "Z" ? "UTC" : timeZone;
+  try {
+    const parts = { year, month, day, hour, minute, second };
+    const instant = Temporal.PlainDateTime.from(parts, { overflow: "reject" })
+      .toZonedDateTime(zone)
+      .toInstant();
+    return `${instant.toString({ smallestUnit: "second" }).replace(/[-:TZ]/g, "")}Z`;
+  } catch {
+    return wrong; // there is no such day or hour
+  }
 }

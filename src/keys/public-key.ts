@@ -62,8 +62,9 @@ const copyAgain = "Copy the line from the client's .pub file again.";
  * Reads one line of a key file: options that narrow (key-options.ts), type, base64, comment. The grammar is
  * strict, the fields of the key are checked one by one (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH's
  * PROTOCOL.u2f), and sshpk must read the same key out of it, where it knows the type.
+ * @param timeZone in which an expiry-time without Z is meant, by its name in the time zone database
  */
-export function parsePublicKey(line: string): PublicKey | Refusal {
+export function parsePublicKey(line: string, timeZone = "UTC"): PublicKey | Refusal {
   if (/[^\P{Cc}\t]/u.test(line)) return { text: "The line has a control character.", hint: copyAgain };
 
   if (listItem.test(line))
@@ -72,7 +73,7 @@ export function parsePublicKey(line: string): PublicKey | Refusal {
       hint: "Remove the dash or the quotes around the key: they belong to a list, as in YAML or JSON.",
     };
   const { options, key } = splitOptions(line);
-  const limits = options === "" ? noLimits : parseKeyOptions(options);
+  const limits = options === "" ? noLimits : parseKeyOptions(options, timeZone);
   if (isRefusal(limits)) return limits;
 
   const fields = /^[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?(?:[ \t]+(.*?))?[ \t]*$/.exec(key);

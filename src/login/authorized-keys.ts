@@ -2,8 +2,8 @@ import { stderr, stdout, write } from "bun";
 import { lookUpGrant } from "../index/lookup.ts";
 import { indexFile } from "../paths.ts";
 import { printable } from "../printable.ts";
-import { forcedCommand } from "../role.ts";
 import { recordConnection } from "./connection-record.ts";
+import { forcedCommand } from "./forced-command.ts";
 import { keyLine } from "./key-line.ts";
 
 /**

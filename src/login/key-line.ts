@@ -1,7 +1,6 @@
-import type { Limits } from "../keys/key-options.ts";
+import type { Grant } from "../index/lookup.ts";
+import { plainWord } from "../role.ts";
 
-/** What may stand in a word of a forced command: nothing that a shell, sshd's option parser or a line break could take up. */
-export const plainWord = /^[A-Za-z0-9@%+=:,./_-]+$/;
 const keyType = /^[a-z0-9@.-]+$/;
 const patternList = /^[0-9a-fA-F.:*?!,/]*$/;
 const time = /^([0-9]{14}Z)?$/;
@@ -14,7 +13,7 @@ const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
  */
 export function keyLine(
   command: readonly string[],
-  { addresses, expires }: Limits,
+  { addresses, expires }: Pick<Grant, "addresses" | "expires">,
   type: string,
   blob: string,
 ): string {

@@ -1,69 +1,37 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
 import { accountsServed } from "../index/read.ts";
 import { asOwner, isRoot, type Owner, whileOwner } from "../owner.ts";
 import { borgFile, borgHome, indexFile, repositoryFolder } from "../paths.ts";
-import { exitCode, OperatorError, type Problem } from "../problem.ts";
+import { exitCode, OperatorError } from "../problem.ts";
 import { heading, note, passOn, say } from "../report.ts";
+import { changeOwnerOfAll } from "../repositories/directory-owner.ts";
 import { howToForget, knownRepositories, recordRepositories } from "../repositories/known-repositories.ts";
-import { accountPaths, changeOwnerOfAll } from "../repositories/repositories.ts";
+import { accountPaths } from "../repositories/plan.ts";
 import { type Call, callRoll } from "../repositories/roll-call.ts";
 import { beginLook, describeStrange } from "../repositories/strange-entries.ts";
 import { survey } from "../repositories/survey.ts";
-import { type Landlock, roleNames, roles } from "../role.ts";
-import { confinedTo, landlockInForce } from "../server/confinement.ts";
-import type { Settings } from "../server/settings.ts";
+import type { Landlock } from "../role.ts";
+import type { InForce } from "../server/in-force.ts";
 import { forAll } from "./borg-words.ts";
+import { confinedTo, landlockInForce } from "./confined.ts";
 import { homeOf, reachOf, repositoryToBegin } from "./reach.ts";
-
-/**
- * Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. A serve without a
- * client does that, says its version, and ends. As the owner, as sessions run: a borg that only root can read is none for
- * them.
- * @returns borg's version
- */
-export function testBorg(owner: Owner): string {
-  const { status, stderr, error } = borg(["serve", "--show-version"], {}, owner);
-  const version = /borgbackup version ([0-9]\S*)/.exec(stderr)?.[1];
-  if (error || status !== 0 || !version)
-    throw new OperatorError(
-      `borg does not start or fails its self-test: ${error?.message ?? lastLine(stderr)}`,
-      "This borg cannot be trusted with backups: repair or replace it.",
-    );
-  return `borg ${version}`;
-}
-
-/** Extra arguments that borg serve refuses, judged by borg itself: given no client, it parses them and ends. */
-export function refusedExtraArguments({ extraArguments }: Settings, owner: Owner | null): Problem[] {
-  return roleNames.flatMap((role) => {
-    if (extraArguments[role].length === 0) return [];
-    const { status, stderr } = borg(["serve", ...extraArguments[role]], { BORG_SELFTEST: "disabled" }, owner);
-    if (status === 0) return [];
-    return [
-      {
-        where: roles[role].setting,
-        text: `borg serve does not accept it: ${lastLine(stderr)}.`,
-        hint: "See borg serve --help.",
-      },
-    ];
-  });
-}
 
 /**
  * Runs a borg command as the owner of the repositories, never as root. The word `all` in the repository's place stands
  * for every one, one after the other; a signal ends the run.
  * Each process is confined to the repository that it works on, as that one's sessions are (reach.ts).
- * @param serving whether the server runs in this container
  * @returns the exit code; of several runs the worst
  */
-export async function runBorg(words: readonly string[], owner: Settings, serving: boolean): Promise<number> {
-  const landlock = landlockInForce(owner, serving);
+export async function runBorg(words: readonly string[], inForce: InForce): Promise<number> {
+  const { owner } = inForce.settings;
+  const landlock = landlockInForce(inForce);
   const wordsFor = forAll(words);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
   if (!wordsFor) {
-    const { command, environment } = borgAs(owner, words, serving, landlock);
+    const { command, environment } = borgAs(words, inForce, landlock);
     becomeBorg(command, environment);
     return exitCode.failed; // never reached
   }
@@ -87,7 +55,7 @@ export async function runBorg(words: readonly string[], owner: Settings, serving
       continue;
     }
     const look = beginLook([path], owner);
-    const { command, environment } = borgAs(owner, wordsFor(path), serving, landlock);
+    const { command, environment } = borgAs(wordsFor(path), inForce, landlock);
     const [program = "", ...rest] = command;
     child = spawn(program, rest, { stdio: ["inherit", "pipe", "pipe"], env: environment });
     const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
@@ -124,9 +92,8 @@ function becomeBorg([program = "", ...words]: string[], environment: NodeJS.Proc
 
 /** The words of one borg process, as the owner and confined, and its environment. */
 function borgAs(
-  owner: Owner,
   words: readonly string[],
-  serving: boolean,
+  { settings: { owner }, isServing }: InForce,
   landlock: Landlock,
 ): { command: string[]; environment: NodeJS.ProcessEnv } {
   const root = isRoot();
@@ -146,7 +113,7 @@ function borgAs(
     const confined = confinedTo(landlock, reach, home, [borgFile, ...words]);
     return {
       command: root ? asOwner(owner, confined) : confined,
-      environment: environmentOf(serving, home),
+      environment: environmentOf(isServing, home),
     };
   });
 }
@@ -170,7 +137,7 @@ function makeFolder(path: string): boolean {
   }
 }
 
-function environmentOf(serving: boolean, home: string): NodeJS.ProcessEnv {
+function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
   // borg clears the lock of a process that is gone, but only under its own host id. In the server's container
   // that is the sessions' (scripts/session). Elsewhere their processes cannot be seen and would all seem gone.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
@@ -181,27 +148,6 @@ function environmentOf(serving: boolean, home: string): NodeJS.ProcessEnv {
     TMPDIR: home, // the one place beside the repository that it can write to
     ...process.env,
     HOME: home,
-    BORG_HOST_ID: serving ? hostname() : elsewhere,
+    BORG_HOST_ID: isServing ? hostname() : elsewhere,
   };
 }
-
-/** Runs borg to its end, as the owner where there is one. That it was killed says nothing about it. */
-function borg(words: string[], environment: Record<string, string>, owner: Owner | null) {
-  const [program = "", ...rest] = owner ? asOwner(owner, [borgFile, ...words]) : [borgFile, ...words];
-  const result = spawnSync(program, rest, {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env.PATH, ...environment },
-  });
-  if (result.signal)
-    throw new OperatorError(
-      `borg was ended by ${result.signal} when it was tried out`,
-      result.signal === "SIGKILL"
-        ? "The kernel does so where memory is short: let the container have more of it."
-        : "Start the container again.",
-    );
-  return result;
-}
-
-/** Where a Python program says what was wrong. */
-const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";

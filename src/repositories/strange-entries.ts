@@ -74,6 +74,20 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
   };
 }
 
+/**
+ * The same as a line for each repository that holds some.
+ * @param patience for how long to look, in milliseconds
+ * @returns null where that was not enough
+ */
+export async function strangeLines(
+  repositories: Iterable<string>,
+  owner: Owner,
+  patience: number,
+): Promise<string[] | null> {
+  const { found, isComplete } = await beginLook([...repositories], owner).end(patience);
+  return isComplete ? found.map(describeStrange) : null;
+}
+
 /** Looks at all entries of repositories in a process of its own, which prints what it finds when it has, and nobody waits for. */
 export function lookInBackground(repositories: readonly string[]): void {
   const list = unnamedFile(repositories.join("\0"));

@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   type Dirent,
+  existsSync,
   fstatSync,
   lstatSync,
   openSync,
@@ -11,9 +12,9 @@ import {
   statSync,
 } from "node:fs";
 import { asRootOrOwner, type Owner } from "../owner.ts";
-import { recordsFolder } from "../paths.ts";
+import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
-import { counted } from "../report.ts";
+import { counted, type Progress, unseen } from "../progress.ts";
 
 /** What is at a place under /repos. */
 export type State =
@@ -48,6 +49,14 @@ export interface Survey {
   unaddressable: { path: string; isRepository: boolean }[];
 }
 
+/** /repos itself. */
+export interface Top {
+  /** Null where it is missing; a text where it cannot be used; `link` for a symlink to a directory. */
+  folder: Stats | "link" | { reason: string } | null;
+  /** The directory of the server's own records. */
+  records: Stats | null;
+}
+
 /** How much of a config is read: borg writes its section first (repository.py, save_config). */
 const configStart = 4096; // bytes
 
@@ -61,11 +70,11 @@ export const largestDirectory = 64 * 1024;
 const mostInside = 1000;
 
 /** Looks at all entries of a folder. Nothing below a repository's top level is looked at. */
-export function survey(folder: string, owner: Owner): Survey {
+export function survey(folder: string, owner: Owner, progress: Progress = unseen): Survey {
   const entries: Entry[] = [];
   const unaddressable: Survey["unaddressable"] = [];
   const names = asRootOrOwner(owner, () => readdirSync(folder, { encoding: "buffer" }));
-  for (const bytes of counted(names, `looking at ${folder}`)) {
+  for (const bytes of counted(names, `looking at ${folder}`, progress)) {
     const name = bytes.toString();
     if (`${folder}/${name}` === recordsFolder) continue;
     if (name.includes("\ufffd") && !Buffer.from(name).equals(bytes)) {
@@ -81,6 +90,43 @@ export function survey(folder: string, owner: Owner): Survey {
     if (entry) entries.push(entry);
   }
   return { entries: entries.sort((a, b) => (a.path < b.path ? -1 : 1)), unaddressable };
+}
+
+/** Looks at /repos itself. */
+export function lookAtTop(): Top {
+  try {
+    const found = lstatSync(repositoryFolder, { throwIfNoEntry: false });
+    if (!found) return { folder: null, records: null };
+    const config = `${repositoryFolder}/config`;
+    if (existsSync(config) && statSync(config).isFile())
+      return {
+        folder: {
+          reason:
+            "is a repository itself, and borg makes none in another: move what it holds to a folder inside",
+        },
+        records: null,
+      };
+    if (!statSync(repositoryFolder).isDirectory())
+      return { folder: { reason: "is no directory: move it away" }, records: null };
+    const records = lstatSync(recordsFolder, { throwIfNoEntry: false });
+    return {
+      folder: found.isSymbolicLink() ? "link" : found,
+      records: records?.isDirectory() ? records : null,
+    };
+  } catch (error) {
+    return {
+      folder: { reason: `cannot be reached (${(error as NodeJS.ErrnoException).code})` },
+      records: null,
+    };
+  }
+}
+/** Whether two paths lead to one directory. Inode numbers of network file systems need not fit into a double. */
+export function isSameDirectory(path: string, other: string): boolean {
+  try {
+    return statSync(path, { bigint: true }).ino === statSync(other, { bigint: true }).ino;
+  } catch {
+    return false;
+  }
 }
 
 /** What is at a path; null where nothing is. */

@@ -1,19 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import type { Reach } from "../operator/reach.ts";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
 import { libraryFolder, runFolder } from "../paths.ts";
-import { exitCode, OperatorError } from "../problem.ts";
 import type { Landlock } from "../role.ts";
-import type { Settings } from "./settings.ts";
 
 /**
  * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (scripts/session) that
  * tries to write outside of its directory.
  * @returns the version of Landlock's rules, and where it is not 3 what is missing
  */
-export function probeLandlock(owner: Owner): { landlock: Landlock; reason: string } {
+export function probeConfinement(owner: Owner): { landlock: Landlock; reason: string } {
   // For root one name, so that what a killed start left is gone after the next.
   const folder = isRoot() ? `${runFolder}/probe` : `${tmpdir()}/borgserver-probe-${process.pid}`;
   const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
@@ -57,61 +54,4 @@ function confined(owner: Owner, landlock: Landlock, inside: string, outside: str
   if (status === 0) return "";
   if (status === 3) return "the kernel let a confined session write elsewhere";
   return stderr.trim().split("\n")[0] || `the trial session ended with ${signal ?? status}`;
-}
-
-/**
- * What operators' commands are confined with: what the server's start found out in this container, or, where there
- * was none, what is found out now. Throws where BORG_SANDBOX asks for more than that.
- */
-export function landlockInForce(settings: Settings, serving: boolean): Landlock {
-  if (serving) return settings.landlock;
-  if (settings.sandbox === "off") return 0;
-  const { landlock, reason } = probeLandlock(settings);
-  if (settings.sandbox === "require" && reason !== "")
-    throw new OperatorError(
-      `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${reason}`,
-      "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
-      exitCode.settingProblems,
-    );
-  return landlock;
-}
-
-/**
- * The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach.
- * @param home where it may write as freely as in the repository
- */
-export function confinedTo(
-  landlock: Landlock,
-  { repository, also, look }: Reach,
-  home: string,
-  command: readonly string[],
-): string[] {
-  const later = ["refer", "truncate"].slice(0, Math.max(0, landlock - 1));
-  const file = ["read-file", "write-file", ...later.slice(1)];
-  const folder = [
-    "read-file",
-    "write-file",
-    "read-dir",
-    "remove-file",
-    "remove-dir",
-    "make-reg",
-    "make-dir",
-    ...later,
-  ];
-  const rule = (rights: readonly string[], path: string) => [
-    "--landlock-rule",
-    `path-beneath:${rights.join(",")}:${path}`,
-  ];
-  const ofKind = (path: string, ofFolder: readonly string[], ofFile: readonly string[]) =>
-    rule(statSync(path).isDirectory() ? ofFolder : ofFile, path);
-  const doors = [
-    ...rule(folder, home),
-    // What is restored there may be anything; what is named may be a program.
-    ...also.flatMap((path) =>
-      ofKind(path, [...folder, "execute", "make-sym", "make-fifo", "make-sock"], [...file, "execute"]),
-    ),
-    ...look.flatMap((path) => ofKind(path, ["read-file", "read-dir"], ["read-file"])),
-    ...(existsSync("/dev/tty") ? rule(file.slice(0, 2), "/dev/tty") : []), // for a passphrase
-  ];
-  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...doors, "--", ...command];
 }

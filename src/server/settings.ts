@@ -1,21 +1,17 @@
-import { parseKeyFile } from "../keys/key-file.ts";
-import type { Account } from "../keys/key-folder.ts";
-import { plainWord } from "../login/key-line.ts";
-import type { Problem, Refusal } from "../problem.ts";
-import { type Landlock, type Role, roleNames, roles } from "../role.ts";
+import type { Owner } from "../owner.ts";
+import { isRefusal, type Problem, type Refusal } from "../problem.ts";
+import { plainWord, type Role, roleNames, roles } from "../role.ts";
 
-/** What the operator set in the environment, validated, and what the start found out. */
+/** What the operator set in the environment, validated. Never changed after it was read. */
 export interface Settings {
-  /** Numeric owner of everything under /repos, and of every account. */
-  uid: number;
-  gid: number;
-  /** The text of BORG_SSHKEYS, or empty. */
+  /** How far sessions must be confined by the kernel. */
+  sandbox: "auto" | "require" | "off";
+  /** Of everything under /repos, and of every account. */
+  owner: Owner;
+  /** The text of BORG_SSHKEYS, or empty (keys/borg-sshkeys.ts). */
   borgKeys: string;
   /** Appended to borg serve, by role. */
   extraArguments: Record<Role, string[]>;
-  sandbox: "auto" | "require" | "off";
-  /** How sessions are confined: not the operator's to say, but found out at the start; until then, fully. */
-  landlock: Landlock;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
   /** In which an expiry-time without Z is meant, by its name in the time zone database. */
@@ -24,97 +20,93 @@ export interface Settings {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Numeric ids, with their owner's name, that must not own repositories. */
+export interface ReservedIds {
+  uids: ReadonlyMap<number, string>;
+  gids: ReadonlyMap<number, string>;
+}
+
+const sandboxes = ["auto", "require", "off"] as const;
 const logLevels = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
 const largestId = 2 ** 32 - 2; // (uid_t) -1 means "no change" to chown(2)
+const usualId = 1000;
 
 /**
  * Reads the settings.
- * @param reservedIds numeric ids, with their owner's name, that must not own repositories
  * @param hasZone whether the C library knows a time zone by this name (time-zone.ts)
+ * @returns also every problem; a setting with one has its default
  */
 export function readSettings(
   environment: Environment,
-  reservedIds: { uids: ReadonlyMap<number, string>; gids: ReadonlyMap<number, string> },
+  reserved: ReservedIds,
   hasZone: (name: string) => boolean,
 ): { settings: Settings; problems: Problem[] } {
   const problems: Problem[] = [];
-  const value = (name: string) => environment[name] ?? "";
-
-  const readId = (name: string, reserved: ReadonlyMap<number, string>) => {
-    const text = value(name) || "1000";
-    const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    const hint = `Set ${name} to the numeric id that owns the repositories, e.g. 1000.`;
-    if (!(id <= largestId)) problems.push({ where: name, text: `"${text}" is not a numeric id.`, hint });
-    else if (id === 0)
-      problems.push({ where: name, text: "The repositories must not belong to root (0).", hint });
-    else if (reserved.has(id))
-      problems.push({
-        where: name,
-        text: `${id} is the id of ${reserved.get(id)}, which the server relies on.`,
-        hint,
-      });
-    return id;
+  const read = <Value>(name: string, parse: (text: string) => Value | Refusal, usual: Value): Value => {
+    const text = environment[name] ?? "";
+    const value = text === "" ? usual : parse(text);
+    if (!isRefusal(value)) return value;
+    problems.push({ where: name, ...value });
+    return usual;
   };
-
-  const oneOf = (name: string, allowed: readonly string[], fallback: string) => {
-    const text = value(name) || fallback;
-    if (!allowed.includes(text))
-      problems.push({
-        where: name,
-        text: `"${text}" is not a value it can have.`,
-        hint: `Use one of ${allowed.join(", ")}.`,
-      });
-    return text;
-  };
-
-  const readExtraArguments = (role: Role) => {
-    const name = roles[role].setting;
-    const words = value(name).split(/\s+/).filter(Boolean);
-    for (const [at, word] of words.entries()) {
-      const wrong = extraArgumentProblem(word, words[at + 1]);
-      if (wrong) problems.push({ where: name, ...wrong });
-    }
+  const readId = (name: string, taken: ReadonlyMap<number, string>) =>
+    read(name, (text) => parseId(name, text, taken), usualId);
+  const readWords = (name: string) => {
+    const words = (environment[name] ?? "").split(/\s+/).filter(Boolean);
+    for (const refusal of refusedArguments(words)) problems.push({ where: name, ...refusal });
     return words;
   };
 
-  const readTimeZone = () => {
-    const name = value("TZ").replace(/^:/, "") || utc;
-    const known = timeZoneOf(name);
-    if (known === null)
-      problems.push({
-        where: "TZ",
-        text: `"${name}" is not the name of a time zone.`,
-        hint: "Use one such as Europe/Berlin; rules such as CET-1CEST are not read.",
-      });
-    else if (name !== utc && !hasZone(name))
-      problems.push({
-        where: "TZ",
-        text: `"${name}" is no time zone to borg: there is no file of just this name in /usr/share/zoneinfo.`,
-        hint: hasZone(known) ? `Write "${known}".` : "Use one such as Europe/Berlin, letter for letter.",
-      });
-    return name;
-  };
-
-  const sandbox = oneOf("BORG_SANDBOX", ["auto", "require", "off"], "auto") as Settings["sandbox"];
   const settings: Settings = {
-    uid: readId("PUID", reservedIds.uids),
-    gid: readId("PGID", reservedIds.gids),
-    borgKeys: value("BORG_SSHKEYS"),
-    extraArguments: Object.fromEntries(roleNames.map((role) => [role, readExtraArguments(role)])) as Record<
-      Role,
-      string[]
-    >,
-    sandbox,
-    landlock: sandbox === "off" ? 0 : 3,
-    logLevel: oneOf("SSH_LOG_LEVEL", logLevels, "INFO"),
-    timeZone: readTimeZone(),
+    sandbox: read("BORG_SANDBOX", (text) => oneOf(sandboxes, text), "auto"),
+    owner: { uid: readId("PUID", reserved.uids), gid: readId("PGID", reserved.gids) },
+    borgKeys: environment.BORG_SSHKEYS ?? "",
+    extraArguments: Object.fromEntries(
+      roleNames.map((role) => [role, readWords(roles[role].setting)]),
+    ) as Record<Role, string[]>,
+    logLevel: read("SSH_LOG_LEVEL", (text) => oneOf(logLevels, text), "INFO"),
+    timeZone: read("TZ", (text) => parseTimeZone(text, hasZone), utc),
   };
-  problems.push(...borgAccount(settings).problems);
   return { settings, problems };
+}
+
+function parseId(name: string, text: string, reserved: ReadonlyMap<number, string>): number | Refusal {
+  const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  const hint = `Set ${name} to the numeric id that owns the repositories, e.g. ${usualId}.`;
+  if (!(id <= largestId)) return { text: `"${text}" is not a numeric id.`, hint };
+  if (id === 0) return { text: "The repositories must not belong to root (0).", hint };
+  const owner = reserved.get(id);
+  return owner === undefined
+    ? id
+    : { text: `${id} is the id of ${owner}, which the server relies on.`, hint };
+}
+
+function oneOf<Value extends string>(allowed: readonly Value[], text: string): Value | Refusal {
+  return (
+    allowed.find((each) => each === text) ?? {
+      text: `"${text}" is not a value it can have.`,
+      hint: `Use one of ${allowed.join(", ")}.`,
+    }
+  );
 }
 
 /** Needs no file: borg takes it as a rule that says the same. */
 const utc = "UTC";
+
+function parseTimeZone(text: string, hasZone: (name: string) => boolean): string | Refusal {
+  const name = text.replace(/^:/, "") || utc;
+  const known = timeZoneOf(name);
+  if (known === null)
+    return {
+      text: `"${name}" is not the name of a time zone.`,
+      hint: "Use one such as Europe/Berlin; rules such as CET-1CEST are not read.",
+    };
+  if (name === utc || hasZone(name)) return name;
+  return {
+    text: `"${name}" is no time zone to borg: there is no file of just this name in /usr/share/zoneinfo.`,
+    hint: hasZone(known) ? `Write "${known}".` : "Use one such as Europe/Berlin, letter for letter.",
+  };
+}
 
 /** The zone's own name, which may be another than the one it is called by; null where the runtime knows none. */
 function timeZoneOf(name: string): string | null {
@@ -126,11 +118,11 @@ function timeZoneOf(name: string): string | null {
   }
 }
 
-/** The environment that says these settings, but for what the start found out. */
+/** The environment that says these settings. */
 export function environmentOf(settings: Settings): Environment {
   return {
-    PUID: `${settings.uid}`,
-    PGID: `${settings.gid}`,
+    PUID: `${settings.owner.uid}`,
+    PGID: `${settings.owner.gid}`,
     BORG_SSHKEYS: settings.borgKeys,
     BORG_SANDBOX: settings.sandbox,
     SSH_LOG_LEVEL: settings.logLevel,
@@ -141,19 +133,8 @@ export function environmentOf(settings: Settings): Environment {
   };
 }
 
-export const borgName = "borg";
-
-/** The account `borg`, an admin, whose keys stand in BORG_SSHKEYS; null where that is not set. */
-export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
-  account: Account | null;
-  problems: Problem[];
-} {
-  if (borgKeys.trim() === "") return { account: null, problems: [] };
-  const source = "BORG_SSHKEYS";
-  // A comma between keys, not one inside the quotes of an option.
-  const lines = borgKeys.replace(/"[^"\n]*"|,/g, (found) => (found === "," ? "\n" : found));
-  const { keys, problems } = parseKeyFile(source, Buffer.from(lines));
-  return { account: { name: borgName, role: "admin", source, state: null, keys }, problems };
+function refusedArguments(words: readonly string[]): Refusal[] {
+  return words.map((word, at) => argumentRefusal(word, words[at + 1])).filter((refusal) => refusal !== null);
 }
 
 /**
@@ -161,7 +142,7 @@ export function borgAccount({ borgKeys }: Pick<Settings, "borgKeys">): {
  * any unambiguous beginning of an option's name (argparse), so every beginning of those is refused.
  * @param next the word behind it, which may be its value
  */
-function extraArgumentProblem(word: string, next = ""): Refusal | null {
+function argumentRefusal(word: string, next = ""): Refusal | null {
   const hint = "Remove it.";
   if (!plainWord.test(word))
     return {

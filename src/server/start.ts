@@ -1,27 +1,29 @@
 import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { readAccountFiles } from "../accounts/account-files.ts";
-import { ownIds, systemNames } from "../accounts/account-plan.ts";
-import { gatherContent, type IndexContent } from "../keys/gather.ts";
 import { fingerprintOf } from "../keys/public-key.ts";
-import { refusedExtraArguments, testBorg } from "../operator/borg.ts";
+import type { Owner } from "../owner.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
-import { note } from "../report.ts";
+import { note, showProgress } from "../report.ts";
+import { ownerLines } from "../repositories/plan.ts";
 import { describeForeignLocks, removeStaleLocks } from "../repositories/stale-locks.ts";
-import { beginLook, describeStrange, lookInBackground } from "../repositories/strange-entries.ts";
-import { roleNames, roles } from "../role.ts";
+import {
+  beginLook,
+  describeStrange,
+  lookInBackground,
+  strangeLines,
+} from "../repositories/strange-entries.ts";
+import { type Landlock, roleNames, roles } from "../role.ts";
 import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
-import { probeLandlock } from "./confinement.ts";
+import { refusedExtraArguments, testBorg } from "./borg-check.ts";
+import { probeConfinement } from "./confinement.ts";
 import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
+import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
+import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
-import { lostFolders, publish, summary } from "./rebuild.ts";
 import { checkRequirements } from "./requirements.ts";
-import { type Environment, readSettings, type Settings } from "./settings.ts";
-import { settingsOfStart, storeSettings } from "./settings-in-force.ts";
+import type { Environment, Settings } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
-import { isInZoneDatabase } from "./time-zone.ts";
-import { applyUpdate, printOwners, strangeRemarks } from "./update.ts";
 
 /**
  * Everything between the start of the container and the start of sshd, and what it tells the operator.
@@ -31,49 +33,58 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   const openssh = readOpensshVersion();
-  const { borg, content, keys, hostKeys, unconfined, update, locks } = withLock(lockFile, () => {
-    const checked = checkEverything(environment);
-    const keys = publish(checked.content);
-    const update = applyUpdate(checked.content, true);
-    const locks = removeStaleLocks(update.locked, checked.content.settings);
+  const { borg, checked, hostKeys, unconfined, planned, done, locks } = withLock(lockFile, () => {
+    const found = checkEverything(environment);
+    const { settings, landlock } = found.checked.inForce;
+    const planned = plan(found.checked, showProgress);
+    const done = apply(planned, showProgress);
+    const locks = removeStaleLocks(lockedOf(planned), settings.owner);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
-    writeSshdConfig(checked.hostKeys, checked.content.settings.logLevel, openssh.version, sshdOptions);
+    writeSshdConfig(found.hostKeys, settings.logLevel, openssh.version, sshdOptions);
     makeConnectionFolder();
-    storeSettings(checked.content.settings);
-    return { ...checked, keys, update, locks };
+    keepInForce(settings, landlock);
+    return { ...found, planned, done, locks };
   });
 
-  const { settings, accounts } = content;
+  const { accounts } = checked;
+  const { settings, landlock } = checked.inForce;
   note(`${borg}, ${openssh.name}`);
-  note(`serving ${summary(content, keys)}; repositories belong to ${settings.uid}:${settings.gid}`);
+  note(
+    `serving ${summary(accounts, done.keys)}; repositories belong to ${settings.owner.uid}:${settings.owner.gid}`,
+  );
   if (accounts.length === 0)
     note(
       `no keys yet: put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS`,
     );
-  if (settings.landlock === 0)
+  if (landlock === 0)
     note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
   else note(`sessions are confined by the kernel (Landlock)${unconfined && `, but ${unconfined}`}`);
   for (const { publicKey } of hostKeys) {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
-  for (const line of fewOf(printOwners(update.repositories))) note(line);
+  for (const line of fewOf(ownerLines(done.repositories))) note(line);
   const held = describeForeignLocks(locks, new Date());
   if (held) note(held);
-  for (const remark of [...warnings, ...update.failures, ...update.remarks]) warn(remark);
-  const strange = await strangeRemarks(update, settings, patience);
+  for (const remark of [...warnings, ...done.failures, ...done.remarks]) warn(remark);
+  const strange = await strangeLines(planned.ours, settings.owner, patience);
   if (strange) strange.forEach(warn);
-  else lookInBackground([...update.ours]);
+  else lookInBackground([...planned.ours]);
 }
 
 /** What the process does that a start leaves behind where there is much to look at. */
 export async function reportStrangeEntries(): Promise<void> {
-  const owner = settingsOfStart();
-  if (!owner) return;
+  const inForce = inForceSinceStart();
+  if (!inForce) return;
   const paths = readFileSync(0, "utf8").split("\0").filter(Boolean);
-  for (const found of (await beginLook(paths, owner).end()).found) warn(describeStrange(found));
+  for (const found of (await beginLook(paths, inForce.settings.owner).end()).found)
+    warn(describeStrange(found));
 }
+
+/** The repositories that hold a lock. */
+const lockedOf = ({ survey, ours }: Plan) =>
+  survey.entries.filter(({ path, isLocked }) => isLocked && ours.has(path)).map(({ path }) => path);
 
 const warn = (line: string) => note(`WARNING: ${line}`);
 
@@ -88,65 +99,69 @@ const fewOf = (lines: readonly string[]) =>
     ? lines
     : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
 
+/** What a start found, and everything that is ready for it. */
+interface Found {
+  /** "borg" and its version. */
+  borg: string;
+  checked: Checked;
+  hostKeys: HostKey[];
+  /** Why sessions are not confined, or not fully; empty where they are. */
+  unconfined: string;
+}
+
 /**
  * Finds all problems of the settings, the key folder and the host keys before it throws them, and before
  * anything is changed but for host keys and folders that were missing.
  */
-function checkEverything(environment: Environment): {
-  /** "borg" and its version. */
-  borg: string;
-  content: IndexContent;
-  hostKeys: HostKey[];
-  /** Why sessions are not confined, or not fully; empty where they are. */
-  unconfined: string;
-} {
-  const files = readAccountFiles();
-  const { settings, problems } = readSettings(environment, ownIds(files), isInZoneDatabase);
-  problems.push(...missingOwner(settings));
+function checkEverything(environment: Environment): Found {
+  const { settings, problems } = readAll(environment);
   const known = new Set(problems.map(({ where }) => where));
+  problems.push(...missingOwner(settings.owner).filter(({ where }) => !known.has(where)));
   // An owner that cannot be can run nothing.
-  const owner = known.has("PUID") || known.has("PGID") ? null : settings;
+  const isOwnerWrong = problems.some(({ where }) => where === "PUID" || where === "PGID");
+  const owner = isOwnerWrong ? null : settings.owner;
   const borg = owner ? testBorg(owner) : "";
   problems.push(...refusedExtraArguments(settings, owner).filter(({ where }) => !known.has(where)));
 
-  let unconfined = "BORG_SANDBOX=off";
-  if (settings.sandbox !== "off" && problems.length === 0) {
-    const probe = probeLandlock(settings);
-    settings.landlock = probe.landlock;
-    unconfined = probe.reason;
-    if (settings.sandbox === "require" && unconfined !== "")
-      problems.push({
-        where: "BORG_SANDBOX",
-        text: `Sessions cannot be fully confined by the kernel here: ${unconfined}.`,
-        hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
-      });
-  }
+  const { landlock, reason } =
+    problems.length === 0 ? confinementFor(settings) : { landlock: 0 as const, reason: "" };
+  if (settings.sandbox === "require" && reason !== "")
+    problems.push({
+      where: "BORG_SANDBOX",
+      text: `Sessions cannot be fully confined by the kernel here: ${reason}.`,
+      hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+    });
 
-  const { content, missing, problems: keyProblems } = gatherContent(keyFolder, settings, systemNames(files));
-  const lost = lostFolders(missing);
-  keyProblems.push(...lost);
-  // Into a mount point whose mount got lost, nothing is put.
-  if (lost.length === 0) {
+  const checked = check({ settings, landlock, isServing: true }, "nothing", showProgress);
+  // Never write into a mount point whose mount is missing.
+  if (checked.lost.length === 0) {
     makeMissingFolders();
     problems.push(...makeMissingHostKeys(hostKeyFolder));
   }
   const hostKeys = readHostKeys(hostKeyFolder, `${hostKeyCopies}.new`);
   problems.push(...hostKeys.problems);
-  const all = [...problems, ...keyProblems];
+  const all = [...problems, ...checked.problems];
   if (all.length > 0)
-    throw new ProblemsFound(all, keyProblems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems);
-  return { borg, content, hostKeys: hostKeys.keys, unconfined };
+    throw new ProblemsFound(
+      all,
+      checked.problems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems,
+    );
+  return { borg, checked, hostKeys: hostKeys.keys, unconfined: reason };
+}
+
+function confinementFor({ sandbox, owner }: Settings): { landlock: Landlock; reason: string } {
+  return sandbox === "off" ? { landlock: 0, reason: "BORG_SANDBOX=off" } : probeConfinement(owner);
 }
 
 /** In a user namespace there may be no such id, and nothing could be given to it. */
-function missingOwner({ uid, gid }: Settings): Problem[] {
+function missingOwner({ uid, gid }: Owner): Problem[] {
   return (
     [
       ["PUID", "uid", uid],
       ["PGID", "gid", gid],
     ] as const
   )
-    .filter(([, kind, id]) => Number.isInteger(id) && !hasId(idMap(kind), id))
+    .filter(([, kind, id]) => !hasId(idMap(kind), id))
     .map(([where, kind, id]) => ({
       where,
       text: `This container has no id ${id}: its user namespace has ${formatIds(idMap(kind))}.`,

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync,
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { gidOfAccount } from "../accounts/account-plan.ts";
 import { lookUpGrant } from "../index/lookup.ts";
-import type { FoundAccount } from "../keys/key-folder.ts";
+import type { FoundAccount } from "../keys/account.ts";
 import type { ConnectionRecord } from "../login/connection-record.ts";
 import { connectionFolder, indexFile } from "../paths.ts";
 import { type Process, readProcesses, userOf } from "./process-table.ts";

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Account } from "../../src/keys/account.ts";
 import { parseKeyFile } from "../../src/keys/key-file.ts";
-import { type Account, readKeyFolder } from "../../src/keys/key-folder.ts";
+import { readKeyFolder } from "../../src/keys/key-folder.ts";
 import { refusedBySshKeygen } from "../../src/keys/ssh-keygen.ts";
 import type { Problem } from "../../src/problem.ts";
 import { clientKey } from "./clients.ts";

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { type KeyAt, parseKeyFile } from "../../src/keys/key-file.ts";
 import { refusedBySshKeygen } from "../../src/keys/ssh-keygen.ts";
+import { forcedCommand } from "../../src/login/forced-command.ts";
 import { keyLine } from "../../src/login/key-line.ts";
 import { formatProblem } from "../../src/problem.ts";
-import { forcedCommand } from "../../src/role.ts";
 
 /**
  * What holds for every file, whatever it is: it is read without an exception, its problems can be printed, and

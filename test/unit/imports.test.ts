@@ -1,14 +1,16 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
 
 /** What a file of src imports when it is loaded: types are erased, import() comes later. */
 const loads = /^(?:import|export) (?!type )[^;]*?from "([^"]+)"/gm;
+/** The same, and what it imports as types, or later. */
+const imports = /^(?:import|export) [^;]*?from "([^"]+)"|\bimport\("([^"]+)"\)/gm;
 
 /** Paths below src, and the names of packages. */
 function importsOf(file: string, which: RegExp): string[] {
   return [...readFileSync(`src/${file}`, "utf8").matchAll(which)]
-    .map((match) => match[1]!)
+    .map((match) => match[1] ?? match[2]!)
     .map((name) => (name.startsWith(".") ? relative("src", join("src", dirname(file), name)) : name));
 }
 
@@ -32,6 +34,7 @@ test("the login path loads what it needs and nothing else", () => {
     "login/authorized-keys.ts",
     "login/connection-record.ts",
     "login/deadline.ts",
+    "login/forced-command.ts",
     "login/key-line.ts",
     "paths.ts",
     "printable.ts",
@@ -44,15 +47,19 @@ test("what computes touches neither files nor programs", () => {
     "accounts/account-plan.ts",
     "index/difference.ts",
     "keys/account.ts",
+    "keys/borg-sshkeys.ts",
     "keys/key-file.ts",
     "keys/key-options.ts",
     "keys/public-key.ts",
+    "login/forced-command.ts",
     "login/key-line.ts",
     "operator/borg-words.ts",
     "operator/reach.ts",
     "printable.ts",
     "problem.ts",
+    "progress.ts",
     "repositories/locks.ts",
+    "repositories/plan.ts",
     "repositories/roll-call.ts",
     "role.ts",
     "server/private-key-file.ts",
@@ -63,4 +70,31 @@ test("what computes touches neither files nor programs", () => {
     );
     expect({ file, outside }).toEqual({ file, outside: [] });
   }
+});
+
+/** The rooms of src, each with those that it looks down to; the ground is the files that lie in none. */
+const rooms: Record<string, string[]> = {
+  ground: [],
+  keys: ["ground"],
+  index: ["ground", "keys"],
+  login: ["ground", "index"],
+  accounts: ["ground", "keys"],
+  sessions: ["ground", "keys", "index", "login", "accounts"],
+  repositories: ["ground", "keys", "accounts", "sessions"],
+  server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
+  operator: ["ground", "keys", "index", "accounts", "sessions", "repositories", "server"],
+};
+const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");
+
+test.each(Object.entries(rooms))("the room %s looks to %j alone", (room, below) => {
+  const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
+    (file) => file.endsWith(".ts") && file !== "main.ts" && roomOf(file) === room,
+  );
+  expect(files).not.toEqual([]);
+  const beyond = files.flatMap((file) =>
+    importsOf(file, imports)
+      .filter((name) => name.endsWith(".ts") && ![room, ...below].includes(roomOf(name)))
+      .map((name) => `${file} → ${name}`),
+  );
+  expect(beyond).toEqual([]);
 });

@@ -2,12 +2,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   inStep,
-  type NamedRole,
   planAccounts,
   reservedIds,
   roleGids,
   systemNames,
 } from "../../../src/accounts/account-plan.ts";
+import type { NamedRole } from "../../../src/keys/account.ts";
 import { roleNames } from "../../../src/role.ts";
 
 const group = "root:x:0:\nborg-repo:x:991:\nborg-appendonly:x:992:\nborg-admin:x:993:\n";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { compare, formatDifference } from "../../../src/index/difference.ts";
+import type { Account } from "../../../src/keys/account.ts";
 import type { KeyAt } from "../../../src/keys/key-file.ts";
-import type { Account } from "../../../src/keys/key-folder.ts";
 
 const key = (fingerprint: string): KeyAt => ({
   type: "ssh-ed25519",

@@ -2,21 +2,18 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { lookUpGrant } from "../../../src/index/lookup.ts";
-import { publishIndex } from "../../../src/index/publish.ts";
+import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
 import { readIndex, rolesInIndex } from "../../../src/index/read.ts";
-import type { IndexContent } from "../../../src/keys/gather.ts";
 import { roleNames } from "../../../src/role.ts";
-import { readSettings } from "../../../src/server/settings.ts";
 
 const folder = mkdtempSync("/tmp/index-");
 afterAll(() => rmSync(folder, { recursive: true }));
 const file = `${folder}/index.sqlite`;
 
-const { settings } = readSettings(
-  { REPO_SERVE_EXTRA_ARGS: "--storage-quota 20G" },
-  { uids: new Map(), gids: new Map() },
-  () => true,
-);
+const rights: Omit<IndexContent, "accounts"> = {
+  extraArguments: { repo: ["--storage-quota", "20G"], appendonly: [], admin: [] },
+  landlock: 3,
+};
 const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   type: "ssh-ed25519",
   blob: `AAAA${at}`,
@@ -29,7 +26,7 @@ const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
 
 test("a published index says what was put into it", () => {
   const content: IndexContent = {
-    settings,
+    ...rights,
     accounts: [
       { name: "borg", role: "admin", source: "BORG_SSHKEYS", state: null, keys: someKeys.slice(1) },
       {
@@ -62,7 +59,7 @@ test("a published index says what was put into it", () => {
 
 test("what a crash left beside it is no hindrance", () => {
   writeFileSync(`${file}.new`, "half a page");
-  publishIndex(file, { settings, accounts: [] }, process.getgid!());
+  publishIndex(file, { ...rights, accounts: [] }, process.getgid!());
   expect(readIndex(file)).toEqual([]);
 });
 
@@ -85,7 +82,7 @@ test("a grant is found for its account and fingerprint alone", () => {
           state: null,
           keys: [...(first ? [someKeys[0]!] : []), ...(second ? [someKeys[1]!] : [])],
         }));
-        publishIndex(file, { settings, accounts: content }, process.getgid!());
+        publishIndex(file, { ...rights, accounts: content }, process.getgid!());
         for (const name of [other, ...accounts.map(({ name }) => name)]) {
           for (const { fingerprint } of someKeys) {
             const expected = content.find(

@@ -1,12 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { gatherContent } from "../../../src/keys/gather.ts";
+import { gatherAccounts } from "../../../src/keys/gather.ts";
 import { readKeyFolder } from "../../../src/keys/key-folder.ts";
 import { formatProblem } from "../../../src/problem.ts";
-import { readSettings } from "../../../src/server/settings.ts";
 import { clientKey } from "../../corpus/clients.ts";
 
-const { settings } = readSettings({}, { uids: new Map(), gids: new Map() }, () => true);
 const key = `${clientKey("client").line}\n`;
 
 let folder: string;
@@ -18,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const put = (path: string) => writeFileSync(`${folder}/${path}`, key);
 const problems = () =>
-  gatherContent(folder, settings, new Set(["borg", "root"])).problems.map((problem) =>
+  gatherAccounts(folder, "", new Set(["borg", "root"])).problems.map((problem) =>
     formatProblem(problem).replaceAll(`${folder}/`, ""),
   );
 

@@ -1,11 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { borgAccount } from "../../../src/keys/borg-sshkeys.ts";
 import { parseKeyFile } from "../../../src/keys/key-file.ts";
-import { parseKeyOptions } from "../../../src/keys/key-options.ts";
+import { parseKeyOptions as parse } from "../../../src/keys/key-options.ts";
 import { keyLine } from "../../../src/login/key-line.ts";
-import { borgAccount } from "../../../src/server/settings.ts";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFLrGwIdOiVVIOCVNQhQXHUtODBVFpCgYS0LqGBXbXI6";
+
+const parseKeyOptions = (text: string) => parse(text, "UTC");
 
 test.each([
   "192.0.2.7",
@@ -43,18 +45,18 @@ test.each([
 });
 
 test("a time with Z is UTC, one without is local, and both are written as UTC", () => {
-  const expiry = (text: string) => parseKeyOptions(`expiry-time="${text}"`);
-  expect(expiry("20301231Z")).toEqual({ addresses: "", expires: "20301231000000Z" });
+  const expiry = (text: string, zone = "UTC") => parse(`expiry-time="${text}"`, zone);
+  expect(expiry("20301231Z", "Asia/Kolkata")).toEqual({ addresses: "", expires: "20301231000000Z" });
   expect(expiry("203012312359Z")).toEqual({ addresses: "", expires: "20301231235900Z" });
-  const zone = process.env.TZ;
-  process.env.TZ = "Asia/Kolkata"; // UTC+5:30, without summer time
-  try {
-    expect(expiry("20300101053000")).toEqual({ addresses: "", expires: "20300101000000Z" });
-    expect(expiry("20300101")).toEqual({ addresses: "", expires: "20291231183000Z" });
-  } finally {
-    if (zone === undefined) delete process.env.TZ;
-    else process.env.TZ = zone;
-  }
+  // UTC+5:30, without summer time
+  expect(expiry("20300101053000", "Asia/Kolkata")).toEqual({ addresses: "", expires: "20300101000000Z" });
+  expect(expiry("20300101", "Asia/Kolkata")).toEqual({ addresses: "", expires: "20291231183000Z" });
+});
+
+test("a local time that clocks show twice, or never, is taken as before the change", () => {
+  const berlin = (text: string) => parse(`expiry-time="${text}"`, "Europe/Berlin");
+  expect(berlin("202610250230")).toEqual({ addresses: "", expires: "20261025003000Z" });
+  expect(berlin("202603290230")).toEqual({ addresses: "", expires: "20260329013000Z" });
 });
 
 test.each([

@@ -150,7 +150,7 @@ test("what no parser here sees, ssh-keygen as the referee refuses", () => {
     ...fido,
     `sk-ecdsa-sha2-nistp256@openssh.com ${wire("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", offCurve, "ssh:")}`,
   ];
-  const keys = lines.map(parsePublicKey).filter((key): key is PublicKey => !isRefusal(key));
+  const keys = lines.map((line) => parsePublicKey(line)).filter((key): key is PublicKey => !isRefusal(key));
   expect(keys).toHaveLength(5);
   expect(refusedBySshKeygen(keys)).toEqual([keys[1], keys[4]]);
   expect(refusedBySshKeygen([])).toEqual([]);

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { noLimits } from "../../../src/keys/key-options.ts";
+import { forcedCommand } from "../../../src/login/forced-command.ts";
 import { keyLine } from "../../../src/login/key-line.ts";
-import { forcedCommand, type Role, roleNames } from "../../../src/role.ts";
+import { type Role, roleNames } from "../../../src/role.ts";
 
 const session = "/usr/local/lib/borgserver/session";
 

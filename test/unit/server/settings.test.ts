@@ -9,12 +9,10 @@ test("an empty environment gives the defaults", () => {
   expect(read({})).toEqual({
     problems: [],
     settings: {
-      uid: 1000,
-      gid: 1000,
+      owner: { uid: 1000, gid: 1000 },
       borgKeys: "",
       extraArguments: { repo: [], appendonly: [], admin: [] },
       sandbox: "auto",
-      landlock: 3,
       logLevel: "INFO",
       timeZone: "UTC",
     },
@@ -38,7 +36,6 @@ test.each([
   ["PGID", "users"],
   ["BORG_SANDBOX", "on"],
   ["SSH_LOG_LEVEL", "info"],
-  ["BORG_SSHKEYS", "ssh-ed25519 AAAA"],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path"],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path=/"],
   ["APPENDONLY_SERVE_EXTRA_ARGS", "--restrict-to-repo=/repos/x"],
@@ -100,7 +97,6 @@ test.each([
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0o077"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--um 77 --umask=0077"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--upload-ratelimit=22"],
-  ["BORG_SSHKEYS", " \n"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--debug"],
 ])("%s=%j is fine", (name, value) => {
   expect(read({ [name]: value }).problems).toEqual([]);
@@ -109,11 +105,6 @@ test.each([
 test("numeric ids may be high, and those of other accounts", () => {
   expect(read({ PUID: "99", PGID: "100" }).problems).toEqual([]);
   expect(read({ PUID: "4294967294", PGID: "101" }).problems).toEqual([]);
-});
-
-test("sessions are confined unless the operator says otherwise, or the start finds that they cannot be", () => {
-  expect(read({ BORG_SANDBOX: "require" }).settings).toMatchObject({ sandbox: "require", landlock: 3 });
-  expect(read({ BORG_SANDBOX: "off" }).settings).toMatchObject({ sandbox: "off", landlock: 0 });
 });
 
 test("a zone is told by the name that it has in the database, where only the case is wrong", () => {

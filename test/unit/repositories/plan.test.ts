@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
 import { expect, test } from "vitest";
-import { planRepositories, type Top } from "../../../src/repositories/repositories.ts";
-import type { Entry, State } from "../../../src/repositories/survey.ts";
+import { type CloserLook, planRepositories } from "../../../src/repositories/plan.ts";
+import type { Entry, State, Top } from "../../../src/repositories/survey.ts";
 
 const owner = { uid: 1000, gid: 1000 };
 let inodes = 1;
@@ -28,7 +28,7 @@ const entry = (path: string, of: Partial<Entry> = {}): Entry => ({
 const top: Top = { folder: stats(), records: null };
 const nothing = { create: [], own: [], mend: [], mode: [], blocked: [] };
 const survey = (...entries: Entry[]) => ({ entries, unaddressable: [] });
-const never = () => false;
+const never: CloserLook = { keepsOwnOwners: () => false, isSameDirectory: () => false, mayReown: true };
 
 test("what is missing is made, what has another owner or mode is named, admins need no directory", () => {
   const accounts = [
@@ -83,7 +83,10 @@ test("repositories of nobody's account are given to the owner too, and nothing e
 test("storage that shows another owner, and works, is left as it is", () => {
   const found = survey(entry("/repos/a", { directory: stats({ uid: 99, gid: 99 }), foreign: ["config"] }));
   expect(
-    planRepositories([{ name: "a", role: "repo" }], owner, found, top, (path) => path === "/repos/a"),
+    planRepositories([{ name: "a", role: "repo" }], owner, found, top, {
+      ...never,
+      keepsOwnOwners: (path) => path === "/repos/a",
+    }),
   ).toEqual(nothing);
 });
 
@@ -103,9 +106,11 @@ test("two accounts with one directory are named", () => {
     { name: "b", role: "appendonly" },
   ] as const;
   const same = () => true;
-  const { blocked } = planRepositories(accounts, owner, found, top, never, true, same);
+  const { blocked } = planRepositories(accounts, owner, found, top, { ...never, isSameDirectory: same });
   expect(blocked).toMatchObject([{ path: "/repos/b", reason: expect.stringContaining("/repos/a") }]);
-  expect(planRepositories(accounts.slice(0, 1), owner, found, top, never, true, same).blocked).toEqual([]);
+  expect(
+    planRepositories(accounts.slice(0, 1), owner, found, top, { ...never, isSameDirectory: same }).blocked,
+  ).toEqual([]);
 });
 
 test("where no server was started, what another owner has is not taken from it, and nothing is made beside it", () => {
@@ -120,14 +125,13 @@ test("where no server was started, what another owner has is not taken from it, 
     owner,
     found,
     { folder: stats(others), records: null },
-    never,
-    false,
+    { ...never, mayReown: false },
   );
   expect(plan).toMatchObject({ create: [], own: [] });
   expect(plan.blocked.map(({ path }) => path)).toEqual(["/repos", "/repos/a"]);
   // What is root's is a new volume.
   const fresh = { folder: stats({ uid: 0, gid: 0 }), records: null };
-  expect(planRepositories(accounts, owner, survey(), fresh, never, false)).toMatchObject({
+  expect(planRepositories(accounts, owner, survey(), fresh, { ...never, mayReown: false })).toMatchObject({
     create: ["/repos/a", "/repos/new"],
     own: ["/repos"],
     blocked: [],

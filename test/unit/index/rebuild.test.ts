@@ -14,13 +14,15 @@ import {
 } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { publishIndex } from "../../../src/index/publish.ts";
+import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
 import { publishedFiles, readIndex } from "../../../src/index/read.ts";
 import { openDatabase } from "../../../src/index/sqlite.ts";
-import { gatherContent } from "../../../src/keys/gather.ts";
-import { readSettings } from "../../../src/server/settings.ts";
+import { gatherAccounts } from "../../../src/keys/gather.ts";
 
-const { settings } = readSettings({}, { uids: new Map(), gids: new Map() }, () => true);
+const rights: Omit<IndexContent, "accounts"> = {
+  extraArguments: { repo: [], appendonly: [], admin: [] },
+  landlock: 3,
+};
 const roleFolders = ["repos", "repos-appendonly", "admins"];
 
 /** Keys whose lines have the same length, so that a file's size does not tell them apart. */
@@ -52,14 +54,14 @@ const afterAWhile = () => vi.useFakeTimers({ now: Date.now() + 60_000, toFake: [
 
 function gather(from: string | null) {
   const published = from === null ? undefined : publishedFiles(from);
-  return gatherContent(folder, settings, new Set(["root"]), published);
+  return gatherAccounts(folder, "", new Set(["root"]), { published });
 }
 
 /** Rebuilds an index as the command does. @returns what it says then, or the problems that forbid it */
 function rebuild(index: string, { full = false }) {
-  const { content, problems } = gather(full ? null : index);
+  const { accounts, problems } = gather(full ? null : index);
   if (problems.length > 0) return problems;
-  publishIndex(index, content, process.getgid!());
+  publishIndex(index, { accounts, ...rights }, process.getgid!());
   return readIndex(index);
 }
 
@@ -72,7 +74,7 @@ function alter(sql: string): void {
 
 /** The accounts whose files a rebuild would not read again. */
 const carriedOver = (index: string) =>
-  gather(index).content.accounts.flatMap(({ name, keys }) => (keys === null ? [name] : []));
+  gather(index).accounts.flatMap(({ name, keys }) => (keys === null ? [name] : []));
 
 const name = fc.constantFrom("web", "db");
 const file = fc.tuple(fc.constantFrom(...roleFolders), name).map((words) => words.join("/"));
@@ -150,7 +152,7 @@ test("a change that stat(2) does not tell is seen where the content is compared"
   const { mtimeMs, ctimeMs } = statSync(path);
   alter(`UPDATE account SET mtime = ${mtimeMs}, ctime = ${ctimeMs} WHERE name = 'web'`);
   const carried = (trust: "stat" | "content") =>
-    gatherContent(folder, settings, new Set(), publishedFiles(index), trust).content.accounts.flatMap(
+    gatherAccounts(folder, "", new Set(), { published: publishedFiles(index), trust }).accounts.flatMap(
       ({ name, keys }) => (keys === null ? [name] : []),
     );
   expect(carried("stat")).toEqual(["db", "web"]);

@@ -1,0 +1,24 @@
+import { libraryFolder } from "../paths.ts";
+import { accountDirectory, type Landlock, type Role } from "../role.ts";
+
+/**
+ * The words sshd runs for a login, whatever the client asked for: the session script, the directory it may
+ * reach, and the borg serve that it turns into (borg-serve(1)). `extraArguments` come from the settings.
+ */
+export function forcedCommand(
+  role: Role,
+  account: string,
+  extraArguments: readonly string[],
+  landlock: Landlock,
+): string[] {
+  const directory = accountDirectory(role, account);
+  const restriction: Record<Role, string[]> = {
+    repo: ["--restrict-to-repository", directory],
+    appendonly: ["--restrict-to-repository", directory, "--append-only"],
+    admin: ["--restrict-to-path", directory],
+  };
+  const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
+  // exec: the account's shell, to which sshd gives this line, would else wait beside each session for its end.
+  const session = ["exec", `${libraryFolder}/session`, ...confinement, directory];
+  return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
+}

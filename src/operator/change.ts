@@ -1,0 +1,111 @@
+import { existsSync } from "node:fs";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { inStep } from "../accounts/account-plan.ts";
+import { compare, formatDifference } from "../index/difference.ts";
+import { readIndex } from "../index/read.ts";
+import type { FoundAccount } from "../keys/account.ts";
+import type { Owner } from "../owner.ts";
+import { indexFile, lockFile } from "../paths.ts";
+import { exitCode } from "../problem.ts";
+import { note, say, showProgress } from "../report.ts";
+import { blockedLines } from "../repositories/plan.ts";
+import { strangeLines } from "../repositories/strange-entries.ts";
+import { type InForce, inForce } from "../server/in-force.ts";
+import {
+  apply,
+  applyIndex,
+  check,
+  countKeys,
+  demand,
+  linesOf,
+  plan,
+  planIndex,
+  summary,
+} from "../server/in-step.ts";
+import { withLock } from "../server/lock.ts";
+import * as connections from "../sessions/connections.ts";
+import { endRevokedConnections } from "../sessions/session-end.ts";
+
+/** The commands that bring the server in step with its files, and those that only say what that would do. Each returns its exit code. */
+
+export function rebuildIndex(full: boolean): number {
+  const { accounts, keys, owner } = withLock(lockFile, () => {
+    const checked = demand(check(inForce(process.env), full ? "nothing" : "stat", showProgress));
+    const keys = applyIndex(planIndex(checked), showProgress);
+    return { accounts: checked.accounts, keys, owner: checked.inForce.settings.owner };
+  });
+  say(`index: ${summary(accounts, keys)}`);
+  if (!inStep(readAccountFiles(), accounts, owner.uid))
+    note("accounts differ from the index; to bring them in step: update-borgusers");
+  return endRevoked(owner);
+}
+
+export async function update(): Promise<number> {
+  const { planned, done } = withLock(lockFile, () => {
+    const planned = plan(demand(check(inForce(process.env), "content", showProgress)), showProgress);
+    return { planned, done: apply(planned, showProgress) };
+  });
+  say(`index: ${summary(planned.index.accounts, done.keys)}`);
+  for (const line of linesOf(done)) say(line);
+  const code = endRevoked(planned.owner);
+  for (const line of [...done.failures, ...done.remarks, ...(await strange(planned))]) note(line);
+  return done.failures.length > 0 ? exitCode.failed : code;
+}
+
+export async function dryRun(): Promise<number> {
+  const planned = plan(demand(check(inForce(process.env), "nothing", showProgress)), showProgress);
+  const { accounts } = planned.index;
+  const revoked = connections.revokedConnections(
+    connections.openConnections(planned.owner.uid),
+    connections.opensByAccounts(accounts),
+  );
+  const changes = [...linesOf(planned), ...connections.linesOf(revoked).map((line) => `${line} ended`)];
+  const failures = blockedLines(planned.repositories);
+  const remarks = [...failures, ...planned.remarks, ...(await strange(planned))];
+  say(`index: ${summary(accounts, countKeys(accounts))}`);
+  for (const line of changes) say(`would be: ${line}`);
+  for (const line of remarks) note(line);
+  if (changes.length + remarks.length === 0) say("accounts and repositories are in step");
+  return failures.length > 0 ? exitCode.failed : exitCode.done;
+}
+
+export function checkFiles(): number {
+  const { accounts, skipped, inForce: found } = demand(check(inForce(process.env), "nothing", showProgress));
+  say(`no problems: ${summary(accounts, countKeys(accounts))}`);
+  for (const path of skipped) say(`skipped: ${path}`);
+  const difference = publishedDifference(accounts, found);
+  if (difference)
+    note(`the published index ${difference}. To publish what the files say: index rebuild --full`);
+  return exitCode.done;
+}
+
+/** How the published index differs from these files; null where it says the same, and before a first start. */
+function publishedDifference(accounts: readonly FoundAccount[], { isServing }: InForce): string | null {
+  if (!existsSync(indexFile)) return isServing ? "is missing" : null;
+  try {
+    const difference = formatDifference(compare(accounts, readIndex(indexFile)));
+    return difference && `differs from the files (${difference})`;
+  } catch (error) {
+    return `cannot answer: ${(error as Error).message}`;
+  }
+}
+
+/** Ends what keys and accounts that are gone still have open, and says so. */
+function endRevoked(owner: Owner): number {
+  const { ended, left } = endRevokedConnections(owner.uid);
+  for (const line of connections.linesOf(ended)) say(`${line} ended`);
+  for (const line of connections.linesOf(left))
+    note(`${line} could not be ended; a restart of the container ends them all`);
+  return left.length > 0 ? exitCode.failed : exitCode.done;
+}
+
+/** How long a command looks into repositories, in milliseconds. */
+const patience = 2000;
+
+async function strange({ ours, owner }: { ours: ReadonlySet<string>; owner: Owner }): Promise<string[]> {
+  return (
+    (await strangeLines(ours, owner, patience)) ?? [
+      "there is too much in the repositories to look at all of it here; commands on all look at each one's files",
+    ]
+  );
+}

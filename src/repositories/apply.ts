@@ -1,0 +1,71 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { asOwner, isClosedToRoot, type Owner } from "../owner.ts";
+import { repositoryFolder } from "../paths.ts";
+import { counted, type Progress, unseen } from "../progress.ts";
+import { changeOwner, changeOwnerOfAll, keepsOwnOwners } from "./directory-owner.ts";
+import { blockedLines, directoryMode, type RepositoryPlan } from "./plan.ts";
+
+/**
+ * Does what the plan says, as far as it can be done: one directory that cannot be changed must not keep the
+ * others from their backups.
+ * @returns the part of the plan that was done, and a line for each failure
+ */
+export function applyRepositories(
+  plan: RepositoryPlan,
+  owner: Owner,
+  progress: Progress = unseen,
+): { done: RepositoryPlan; failures: string[] } {
+  const failures = blockedLines(plan);
+  const done: RepositoryPlan = { create: [], own: [], mend: [], mode: [], blocked: [] };
+  const attempt = (what: string, path: string, action: () => void): boolean => {
+    try {
+      action();
+      return true;
+    } catch (error) {
+      failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
+      return false;
+    }
+  };
+  const given = `given to ${owner.uid}:${owner.gid}`;
+  for (const path of counted(plan.create, "making directories", progress))
+    if (attempt("created", path, () => makeDirectory(path, owner))) {
+      setMode(path);
+      done.create.push(path);
+    }
+  for (const path of counted(plan.own, "giving directories to their owner", progress))
+    if (
+      attempt(given, path, () => {
+        if (path === repositoryFolder) changeOwner(path, owner);
+        else changeOwnerOfAll(path, owner);
+      })
+    )
+      done.own.push(path);
+  for (const entry of counted(plan.mend, "giving files to their owner", progress))
+    if (attempt(given, entry.path, () => changeOwnerOfAll(entry.path, owner))) done.mend.push(entry);
+  for (const path of plan.mode) setMode(path);
+  return { done, failures };
+}
+
+function makeDirectory(path: string, owner: Owner): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
+  } catch (error) {
+    if (!isClosedToRoot(error)) throw error;
+    const [program = "", ...words] = asOwner(owner, ["mkdir", "--mode=700", path]);
+    if (spawnSync(program, words).status !== 0) throw error;
+  }
+  try {
+    changeOwner(path, owner);
+  } catch (error) {
+    if (!keepsOwnOwners(owner)(path)) throw error;
+  }
+}
+
+function setMode(path: string): void {
+  try {
+    chmodSync(path, (statSync(path).mode & 0o7777) | directoryMode);
+  } catch {
+    // Many network shares know no modes. Backups work without; new files then get the role's group.
+  }
+}

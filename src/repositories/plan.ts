@@ -1,0 +1,138 @@
+import type { Stats } from "node:fs";
+import type { NamedRole } from "../keys/account.ts";
+import type { Owner } from "../owner.ts";
+import { recordsFolder, repositoryFolder } from "../paths.ts";
+import { accountDirectory } from "../role.ts";
+import type { Entry, Survey, Top } from "./survey.ts";
+
+/** Which directories have to be made, re-owned or given their mode. Nothing is ever removed. */
+export interface RepositoryPlan {
+  create: string[];
+  own: string[];
+  /** Repositories in which somebody else left files that borg needs, with the names of some. */
+  mend: { path: string; names: string[] }[];
+  mode: string[];
+  /** Directories that cannot be had, or must not be changed, with the reason. */
+  blocked: { path: string; reason: string }[];
+}
+
+/**
+ * Owner alone, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
+ * role group that the session runs with.
+ */
+export const directoryMode = 0o2700;
+
+/** The paths of the directories that accounts have. */
+export function accountPaths(accounts: readonly NamedRole[]): Set<string> {
+  return new Set(
+    accounts.filter(({ role }) => role !== "admin").map(({ name, role }) => accountDirectory(role, name)),
+  );
+}
+
+/** What the plan asks about places that it needs to know more of. */
+export interface CloserLook {
+  /** Whether the owner can use a directory whatever its owner seems to be. */
+  keepsOwnOwners(path: string): boolean;
+  /** Whether two directories that seem to be one are. */
+  isSameDirectory(path: string, other: string): boolean;
+  /** Whether a directory that is neither root's nor the owner's is to be given to the owner. */
+  mayReown: boolean;
+}
+
+/**
+ * Computes what has to be done so that each account has its directory, and that these and all other repositories,
+ * such as admins made, are owned by the owner. Whatever else lies under /repos is left alone.
+ * @param look what only a closer look tells, and only where it is asked for
+ */
+export function planRepositories(
+  accounts: readonly NamedRole[],
+  owner: Owner,
+  { entries }: Survey,
+  top: Top,
+  look: CloserLook,
+): RepositoryPlan {
+  const { keepsOwnOwners, isSameDirectory, mayReown } = look;
+  const plan: RepositoryPlan = { create: [], own: [], mend: [], mode: [], blocked: [] };
+  const planDirectory = (path: string, found: Stats) => {
+    if ((found.uid !== owner.uid || found.gid !== owner.gid) && !keepsOwnOwners(path)) {
+      if (mayReown || found.uid === 0 || found.uid === owner.uid) plan.own.push(path);
+      else plan.blocked.push({ path, reason: foreignOwner(found, owner) });
+    }
+    if ((found.mode & directoryMode) !== directoryMode) plan.mode.push(path);
+  };
+
+  if (top.folder === null) plan.create.push(repositoryFolder);
+  else if (top.folder !== "link" && "reason" in top.folder)
+    plan.blocked.push({ path: repositoryFolder, reason: top.folder.reason });
+  else if (top.folder !== "link") planDirectory(repositoryFolder, top.folder);
+  if (top.records) planDirectory(recordsFolder, top.records);
+  const isForeign = plan.blocked.length > 0 && !mayReown; // nothing is made there for another owner
+
+  const ofAccounts = accountPaths(accounts);
+  const found = new Map(entries.map((entry) => [entry.path, entry]));
+  const others = entries.filter(({ path, state }) => state.is === "repository" && !ofAccounts.has(path));
+  for (const path of [...ofAccounts, ...others.map(({ path }) => path)].sort()) {
+    const entry = found.get(path);
+    if (!entry) {
+      if (!isForeign) plan.create.push(path);
+    } else if (!entry.directory?.isDirectory())
+      plan.blocked.push({
+        path,
+        reason: entry.state.is === "doubtful" ? entry.state.why : "is no directory: move it away",
+      });
+    else if (entry.isLink)
+      continue; // where it leads is the operator's own affair
+    else {
+      planDirectory(path, entry.directory);
+      if (entry.foreign.length > 0 && entry.directory.uid === owner.uid)
+        plan.mend.push({ path, names: entry.foreign });
+    }
+  }
+  plan.blocked.push(
+    ...sameDirectories(
+      [...ofAccounts].map((path) => found.get(path)),
+      isSameDirectory,
+    ),
+  );
+  return plan;
+}
+
+function foreignOwner(found: Stats, { uid, gid }: Owner): string {
+  return `belongs to ${found.uid}:${found.gid}, not ${uid}:${gid}, and no server was started in this container: use docker exec, or give PUID and PGID as the server has them`;
+}
+
+/** Accounts whose directories are one: what one may not do, another may. */
+function sameDirectories(
+  entries: readonly (Entry | undefined)[],
+  isSame: CloserLook["isSameDirectory"],
+): RepositoryPlan["blocked"] {
+  const first = new Map<string, string>();
+  return entries.flatMap((entry) => {
+    if (!entry?.directory?.isDirectory() || entry.directory.ino === 0) return [];
+    const { path, directory } = entry;
+    const other = first.get(`${directory.dev}:${directory.ino}`);
+    first.set(`${directory.dev}:${directory.ino}`, path);
+    if (other === undefined || !isSame(path, other)) return [];
+    return [
+      {
+        path,
+        reason: `and ${other} are one directory, so two accounts share one repository, each with its own rights: rename one account, or give it a directory of its own`,
+      },
+    ];
+  });
+}
+
+/** A line for each directory that cannot be had. */
+export function blockedLines({ blocked }: RepositoryPlan): string[] {
+  return blocked.map(({ path, reason }) => `${path} ${reason}`);
+}
+
+/** What was given to the owner, a line for each. */
+export function ownerLines({ own, mend }: RepositoryPlan): string[] {
+  return [
+    ...own.map((path) => `${path}: new owner`),
+    ...mend.map(
+      ({ path, names }) => `${path}: new owner of what somebody else left in it (${names.join(", ")})`,
+    ),
+  ];
+}

@@ -1,0 +1,83 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { ownIds } from "../accounts/account-plan.ts";
+import { borgAccount } from "../keys/borg-sshkeys.ts";
+import { settingsFile } from "../paths.ts";
+import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
+import type { Landlock } from "../role.ts";
+import { type Environment, environmentOf, readSettings, type Settings } from "./settings.ts";
+import { isInZoneDatabase } from "./time-zone.ts";
+
+/** What is in force in this container. */
+export interface InForce {
+  settings: Settings;
+  /** How sessions are confined, as the start found out; before a start, fully. */
+  landlock: Landlock;
+  /** Whether the server was started in this container. */
+  isServing: boolean;
+}
+
+/**
+ * What is in force: what the server was started with, so that a shell that lost the container's environment cannot
+ * change it; before a start, the environment. Throws the problems of the environment.
+ */
+export function inForce(environment: Environment): InForce {
+  const { settings, problems } = readAll(environment);
+  if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
+  return inForceSinceStart() ?? { settings, landlock: settings.sandbox === "off" ? 0 : 3, isServing: false };
+}
+
+/** What the server was started with in this container, or null where it was not. Throws where what was kept of that is damaged. */
+export function inForceSinceStart(): InForce | null {
+  const kept = readKept();
+  if (kept === null) return null;
+  const found = parseKept(kept);
+  if (found === null)
+    throw new ProblemsFound(
+      [
+        {
+          where: settingsFile,
+          text: "What the server's start kept of its settings is damaged.",
+          hint: "Restart the container: each start writes the file anew.",
+        },
+      ],
+      exitCode.settingProblems,
+    );
+  return found;
+}
+
+/** Keeps it for the commands that follow the start. There is nothing secret in it. */
+export function keepInForce(settings: Settings, landlock: Landlock): void {
+  writeFileSync(`${settingsFile}.new`, textOf(settings, landlock), { mode: 0o644 });
+  renameSync(`${settingsFile}.new`, settingsFile);
+}
+
+/** Settings with the keys of BORG_SSHKEYS judged too, and every problem. */
+export function readAll(environment: Environment): { settings: Settings; problems: Problem[] } {
+  const { settings, problems } = readSettings(environment, ownIds(readAccountFiles()), isInZoneDatabase);
+  return { settings, problems: [...problems, ...borgAccount(settings).problems] };
+}
+
+const textOf = ({ owner, ...settings }: Settings, landlock: Landlock) =>
+  JSON.stringify({ ...owner, ...settings, landlock });
+
+/** Null for no file; empty for one that cannot be read, as for one that is. */
+function readKept(): string | null {
+  try {
+    return readFileSync(settingsFile, "utf8");
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
+  }
+}
+
+/** What was kept, if it is, value by value, what its own environment would give; else null. */
+function parseKept(text: string): InForce | null {
+  try {
+    const { uid, gid, landlock, ...kept } = JSON.parse(text);
+    const { settings, problems } = readAll(environmentOf({ owner: { uid, gid }, ...kept }));
+    const isWhole = problems.length === 0 && [0, 1, 2, 3].includes(landlock);
+    return isWhole && textOf(settings, landlock) === text ? { settings, landlock, isServing: true } : null;
+  } catch {
+    return null;
+  }
+}
