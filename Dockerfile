@@ -4,11 +4,11 @@ FROM node:26-trixie-slim AS program
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
-COPY tsconfig.json sshd_config.template ./
+COPY tsconfig.json ./
 COPY scripts scripts
 COPY libexec libexec
 COPY src src
-RUN scripts/build && DESTDIR=/installed scripts/install files
+RUN scripts/build && DESTDIR=/installed libexec/install files
 
 FROM debian:trixie-slim AS borg
 ARG BORG_VERSION=1.4.5

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -I
 """
-Starts borg as borg's own script does, with what a server of many repositories needs to be otherwise. scripts/install
+Starts borg as borg's own script does, with what a server of many repositories needs to be otherwise. libexec/install
 puts it in place as /usr/local/lib/borgserver/borg, with the interpreter that has borg's packages.
 
 -I: nothing in a repository, which is a session's home, is a part of the program.

@@ -4,7 +4,7 @@ import { setDeadline } from "./login/deadline.ts";
 /**
  * sshd waits for the answer while a client does; a login that could not be decided by then is denied. The answer
  * needs a hundredth of that processor time. The wall time is for a small share of a processor, on which the same takes
- * long without being stuck; two answers fit into sshd's LoginGraceTime (sshd_config.template).
+ * long without being stuck; two answers fit into sshd's LoginGraceTime (libexec/sshd_config.template).
  */
 const longestLogin = { processor: 2, real: 20 }; // seconds
 

@@ -5,12 +5,12 @@ export const repositoryFolder = "/repos";
 export const recordsFolder = `${repositoryFolder}/.borgserver`;
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
-/** Starts the real borg (scripts/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
+/** Starts the real borg (libexec/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
 /** What sshd calls (AuthorizedKeysCommand), and operators. */
 export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";
-/** The number of the process that is this server's sshd (scripts/entrypoint). */
+/** The number of the process that is this server's sshd (libexec/entrypoint). */
 export const sshdPidFile = `${runFolder}/sshd.pid`;
 /** A file for each connection, written by the login program. Not in runFolder, which is root's alone. */
 export const connectionFolder = "/run/borgkeys";

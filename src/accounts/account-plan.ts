@@ -113,9 +113,9 @@ export function systemNames(files: Omit<AccountFiles, "shadow">): Set<string> {
   return new Set([borg.name, ...foreign.map(nameOf)]);
 }
 
-/** What to do where /etc lacks what scripts/install puts there: an empty volume, or one of another image. */
+/** What to do where /etc lacks what libexec/install puts there: an empty volume, or one of another image. */
 export const incomplete =
-  "If /etc is a volume, remove it and give the container a new one, without a name, which gets the image's own; without a container, run scripts/install.";
+  "If /etc is a volume, remove it and give the container a new one, without a name, which gets the image's own; without a container, run /usr/local/lib/borgserver/install system.";
 
 /** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
 export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): Ids {

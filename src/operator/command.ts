@@ -11,7 +11,7 @@ import { find } from "./find.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
 
-/** Names under which the program is on PATH beside its own. Every other name is a borg command (scripts/install). */
+/** Names under which the program is on PATH beside its own. Every other name is a borg command (libexec/install). */
 const commandNames = ["index", "update-borgusers"];
 
 /**

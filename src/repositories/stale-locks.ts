@@ -31,7 +31,7 @@ export interface ForeignLock {
  * that held one is gone; but here numbers of processes begin anew, one that is in use again would keep the lock
  * alive, and the next backup would wait for it in vain (borg's locking.py; process_alive in platform/base.py).
  *
- * A lock is removed if it has this host's name (scripts/session gives sessions that as theirs) and no borg of this
+ * A lock is removed if it has this host's name (libexec/session gives sessions that as theirs) and no borg of this
  * container, root's included, has its number. Whoever else has the number, such as a process of the host where the
  * container sees those, cannot be its holder: another container's borg has another name. Where it fails, borg's own
  * way is left.

@@ -6,7 +6,7 @@ import { libraryFolder, runFolder } from "../paths.ts";
 import type { Landlock } from "../role.ts";
 
 /**
- * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (scripts/session) that
+ * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (libexec/session) that
  * tries to write outside of its directory.
  * @returns the version of Landlock's rules, and where it is not 3 what is missing
  */

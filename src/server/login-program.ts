@@ -4,6 +4,9 @@ import { readAccountFiles } from "../accounts/account-files.ts";
 import { isGroupOfOne } from "../accounts/account-plan.ts";
 import type { Refusal } from "../problem.ts";
 
+const installAgain =
+  "Make the container anew from its image; without a container, run libexec/install in the source of borgserver.";
+
 /**
  * What keeps sshd from running the login program, or null. sshd's own rule (safe_path in misc.c, with Debian's
  * secure_permissions): the file and every folder above it, without symlinks, belong to root, and nobody else may
@@ -16,11 +19,10 @@ export function unsafePart(program: string): Refusal | null {
   } catch (error) {
     return {
       text: `${program} is not there: ${(error as Error).message}`,
-      hint: "Install it again: scripts/install",
+      hint: installAgain,
     };
   }
-  if (!statSync(path).isFile())
-    return { text: `${path} is no regular file`, hint: "Install it again: scripts/install" };
+  if (!statSync(path).isFile()) return { text: `${path} is no regular file`, hint: installAgain };
   for (let part = path; ; part = dirname(part)) {
     const { uid, gid, mode } = statSync(part);
     const text = `sshd does not run ${program} while others than root can change ${part}`;

@@ -133,7 +133,7 @@ describe("a login program that others than root can change", () => {
       expect(await machine.ssh("web", "web@127.0.0.1 borg serve </dev/null")).toMatchObject({ code: 0 });
     } finally {
       await machine.ok(
-        `rm -f /usr/local/bin/borgserver; rm -rf /aside; chown root:root /usr/local/bin; chmod 755 /usr/local /usr/local/bin; ${process.cwd()}/scripts/install >/dev/null`,
+        `rm -f /usr/local/bin/borgserver; rm -rf /aside; chown root:root /usr/local/bin; chmod 755 /usr/local /usr/local/bin; ${process.cwd()}/libexec/install >/dev/null`,
       );
       await machine.stopServer();
       expect(await machine.startServer()).toBeNull();

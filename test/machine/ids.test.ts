@@ -15,7 +15,7 @@ test("the server's own accounts and groups have fixed ids, and a second installa
     "sshd:60900:60900\nborgkeys:60901:60901\nsshd:60900\nborgkeys:60901\nborg-repo:60902\nborg-appendonly:60903\nborg-admin:60904\n";
   expect(await machine.ok(ids)).toBe(expected);
   await machine.ok("usermod --uid 777 borgkeys; groupmod --gid 776 borg-repo");
-  await machine.ok(`${process.cwd()}/scripts/install system`);
+  await machine.ok(`${process.cwd()}/libexec/install system`);
   expect(await machine.ok(ids)).toBe(expected);
 });
 

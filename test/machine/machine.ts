@@ -44,7 +44,7 @@ export class Machine {
    */
   static start({ hostname = "backup", binds = [] as string[] } = {}): Promise<Machine> {
     const options = ["--hostname", hostname, ...binds.flatMap((bind) => ["--bind", bind])];
-    return Machine.#start(new Machine("machine", options, `${root}/scripts/install`));
+    return Machine.#start(new Machine("machine", options, `${root}/libexec/install`));
   }
 
   /** A machine with podman and the images that were built, and nothing installed. */

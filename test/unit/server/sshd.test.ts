@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { renderSshdConfig } from "../../../src/server/sshd.ts";
 
-const template = readFileSync("sshd_config.template", "utf8");
+const template = readFileSync("libexec/sshd_config.template", "utf8");
 const keys = ["ed25519", "rsa"].map((type) => ({ name: `ssh_host_${type}_key`, publicKey: "" }));
 
 test("every word of the template is filled in", () => {
