@@ -1,6 +1,6 @@
 /** What scripts/soak runs: each part says what it tried and what was lost; the table of all is printed at the end. */
 
-import { Machine } from "../machine/machine.ts";
+import { Machine } from "../../test/machine/machine.ts";
 import { faults } from "./faults.ts";
 import { load } from "./load.ts";
 import { rebuilds } from "./rebuilds.ts";

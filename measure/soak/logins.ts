@@ -1,4 +1,4 @@
-import { finished, type Machine } from "../machine/machine.ts";
+import { finished, type Machine } from "../../test/machine/machine.ts";
 
 /** Logs in all the time with the key of an account, two at once, until it is stopped. */
 export function logInAllTheTime(

@@ -1,4 +1,4 @@
-import { Machine } from "../machine/machine.ts";
+import { Machine } from "../../test/machine/machine.ts";
 import { logInAllTheTime } from "./logins.ts";
 import { progress, type Row, row } from "./row.ts";
 

@@ -6,9 +6,9 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { outcome } from "../corpus/corpus.ts";
-import { hostileFile } from "../corpus/hostile.ts";
-import { promisesOfAnswers, promisesOfFile } from "../corpus/promises.ts";
+import { outcome } from "../../test/corpus/corpus.ts";
+import { hostileFile } from "../../test/corpus/hostile.ts";
+import { promisesOfAnswers, promisesOfFile } from "../../test/corpus/promises.ts";
 import { type Row, row } from "./row.ts";
 
 const folder = "/sshkeys/repos";

@@ -1,5 +1,5 @@
 import { existsSync, rmdirSync } from "node:fs";
-import { Machine } from "../machine/machine.ts";
+import { Machine } from "../../test/machine/machine.ts";
 import { progress, type Row, row } from "./row.ts";
 
 const clients = 300;
