@@ -51,7 +51,7 @@ let nextProgress = 0;
 /** Shows on a terminal how far long work is, each line in place of the one before; a log shows nothing. */
 export const showProgress: Progress = (what, done, all) => {
   if (all < manyItems || !isatty(2)) return;
-  const line = done === all ? "" : done === 0 ? what : `${what}: ${done} of ${all}`;
+  const line = done === all ? "" : `${what}: ${done} of ${all}`;
   const now = performance.now();
   if (now < nextProgress && 0 < done && done < all) return;
   nextProgress = now + progressPause;

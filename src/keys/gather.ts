@@ -79,7 +79,7 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
 
 function unreadableKeys(accounts: readonly FoundAccount[], progress: Progress): Problem[] {
   const keys = accounts.flatMap(({ source, keys }) => (keys ?? []).map((key) => ({ ...key, source })));
-  const step = `ssh-keygen reads ${keys.length} keys`;
+  const step = "ssh-keygen reads the keys";
   progress(step, 0, keys.length);
   const refused = refusedBySshKeygen(keys);
   progress(step, keys.length, keys.length);

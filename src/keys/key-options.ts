@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
+import { IPv4, IPv6 } from "ipaddr.js";
 import { isRefusal, type Refusal } from "../problem.ts";
 
 /** How far a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string where it is not. */
@@ -104,37 +105,23 @@ function readFrom(list: string): string | Refusal {
 }
 
 function addressProblem(pattern: string): string | null {
-  const [address = "", bits, ...more] = pattern.split("/");
-  if (bits === undefined) {
-    if (isIPv4(address) || (isIPv6(address) && !address.includes("%"))) return null;
-    if (/^[0-9a-fA-F.:]*[*?][0-9a-fA-F.:*?]*$/.test(address)) return null;
-    return "there is something that is no address; host names are not looked up here.";
-  }
-  const value = addressValue(address);
-  if (value === null || more.length > 0 || !/^[0-9]{1,3}$/.test(bits) || Number(bits) > value.bits)
-    return "there is a network that is none.";
-  const hostBits = BigInt(value.bits - Number(bits));
-  // sshd takes a network with host bits for an error, and denies the login.
-  return (value.number & ((1n << hostBits) - 1n)) === 0n
-    ? null
-    : "there is a network whose address has bits beyond its mask.";
+  const [address = "", bits] = pattern.split(/\/(.*)/s);
+  if (bits !== undefined) return networkProblem(address, bits);
+  if (isIPv4(address) || (isIPv6(address) && !address.includes("%"))) return null;
+  if (/^[0-9a-fA-F.:]*[*?][0-9a-fA-F.:*?]*$/.test(address)) return null;
+  return "there is something that is no address; host names are not looked up here.";
 }
 
-function addressValue(address: string): { number: bigint; bits: 32 | 128 } | null {
-  if (isIPv4(address)) {
-    const number = address.split(".").reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-    return { number, bits: 32 };
-  }
-  if (!isIPv6(address) || /[.%]/.test(address)) return null;
-  const [head = "", tail] = address.split("::").map((half) => half.split(":").filter(Boolean).join(":"));
-  const groups = (half: string) => (half === "" ? [] : half.split(":"));
-  const [before, after] = [groups(head), groups(tail ?? "")];
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0");
-  const number = [...before, ...zeros, ...after].reduce(
-    (sum, group) => (sum << 16n) | BigInt(`0x${group}`),
-    0n,
-  );
-  return { number, bits: 128 };
+/** sshd takes a network with host bits for an error, and denies the login (addr_pton_cidr in OpenSSH's addr.c). */
+function networkProblem(address: string, bits: string): string | null {
+  const network = `${address}/${bits}`;
+  const family = isIPv4(address) ? IPv4 : IPv6;
+  const isPlain = isIPv4(address) || (isIPv6(address) && !/[.%]/.test(address));
+  if (!isPlain || !/^[0-9]{1,3}$/.test(bits) || !family.isValidCIDR(network))
+    return "there is a network that is none.";
+  return family.networkAddressFromCIDR(network).toString() === family.parse(address).toString()
+    ? null
+    : "there is a network whose address has bits beyond its mask.";
 }
 
 /** The time in UTC. Without a Z it is local time, as sshd takes it, which logins would then read in another zone if TZ changes. */

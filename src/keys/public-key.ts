@@ -18,14 +18,8 @@ export interface PublicKey extends Limits {
 /** sshd's own bounds: shorter RSA keys are refused by default (RequiredRSASize is 2048 here), longer ones never read (SSHBUF_MAX_BIGNUM). */
 const rsaBits = { least: 2048, most: 16384 };
 
-const curves: Record<string, { name: string; bytes: number }> = {
-  "ecdsa-sha2-nistp256": { name: "nistp256", bytes: 65 },
-  "ecdsa-sha2-nistp384": { name: "nistp384", bytes: 97 },
-  "ecdsa-sha2-nistp521": { name: "nistp521", bytes: 133 },
-  "sk-ecdsa-sha2-nistp256@openssh.com": { name: "nistp256", bytes: 65 },
-};
-
-const accepted = new Set(["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com", ...Object.keys(curves)]);
+const makeOne = "Make a key with: ssh-keygen -t ed25519";
+const copyAgain = "Copy the line from the client's .pub file again.";
 
 /**
  * The y coordinates of Ed25519's points of order 1, 2, 4 and 8: a signature that anybody can write down is valid
@@ -34,6 +28,68 @@ const accepted = new Set(["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com"
 const fieldPrime = 2n ** 255n - 19n;
 const yOfOrder8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
 const yOfSmallOrder = new Set([0n, 1n, fieldPrime - 1n, yOfOrder8, fieldPrime - yOfOrder8]);
+
+/** Reads a field of a key's content. */
+type Field = (bytes: Buffer) => Refusal | null;
+
+const damaged: Refusal = { text: "The key is damaged.", hint: copyAgain };
+
+/** Wants a y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
+const edwardsPoint: Field = (bytes) => {
+  if (bytes.length !== 32) return damaged;
+  const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
+  if (yOfSmallOrder.has(y % fieldPrime)) return { text: "Anybody can sign for this key.", hint: makeOne };
+  return y < fieldPrime ? null : damaged;
+};
+
+const curve =
+  (name: string): Field =>
+  (bytes) =>
+    bytes.toString("latin1") === name ? null : damaged;
+
+/** Wants a point in its uncompressed form (SEC 1, 2.3.3). */
+const curvePoint =
+  (length: number): Field =>
+  (bytes) =>
+    bytes.length === length && bytes[0] === 4 ? null : damaged;
+
+/** What a FIDO key is for, e.g. "ssh:". */
+const application: Field = (bytes) => (bytes.length > 0 ? null : damaged);
+
+const exponent: Field = (bytes) => {
+  const number = positiveInteger(bytes);
+  return number !== null && number >= 3n && number % 2n === 1n ? null : damaged;
+};
+
+const modulus: Field = (bytes) => {
+  const number = positiveInteger(bytes);
+  if (number === null) return damaged;
+  const bits = number.toString(2).length;
+  if (bits < rsaBits.least)
+    return {
+      text: `RSA keys under ${rsaBits.least} bits are not accepted; this one has ${bits}.`,
+      hint: makeOne,
+    };
+  if (bits > rsaBits.most)
+    return {
+      text: `sshd cannot read RSA keys over ${rsaBits.most} bits; this one has ${bits}.`,
+      hint: makeOne,
+    };
+  return number % 2n === 1n ? null : damaged;
+};
+
+/** The fields of each type that is accepted, behind its name (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH's PROTOCOL.u2f). */
+const fieldsOf: Record<string, Field[]> = {
+  "ssh-ed25519": [edwardsPoint],
+  "ssh-rsa": [exponent, modulus],
+  "sk-ssh-ed25519@openssh.com": [edwardsPoint, application],
+  "ecdsa-sha2-nistp256": [curve("nistp256"), curvePoint(65)],
+  "ecdsa-sha2-nistp384": [curve("nistp384"), curvePoint(97)],
+  "ecdsa-sha2-nistp521": [curve("nistp521"), curvePoint(133)],
+  "sk-ecdsa-sha2-nistp256@openssh.com": [curve("nistp256"), curvePoint(65), application],
+};
+
+const accepted = new Set(Object.keys(fieldsOf));
 
 /** Every type that sshd knows or knew; certificates' types have another ending. */
 const types = [...accepted, "ssh-dss"];
@@ -54,9 +110,6 @@ const typeThenBlob = new RegExp(`(${typeNames})(-cert-v0[01]@openssh\\.com)?[^A-
 const listItem = new RegExp(`^[ \\t]*(-[ \\t]*["']?|["'])(${typeNames})[ \\t]`);
 
 const certificate = /-cert-v0[01]@openssh\.com$/;
-
-const makeOne = "Make a key with: ssh-keygen -t ed25519";
-const copyAgain = "Copy the line from the client's .pub file again.";
 
 /**
  * Reads one line of a key file: options that narrow (key-options.ts), type, base64, comment. The grammar is
@@ -144,49 +197,12 @@ function typeRefusal(type: string, line: string): Refusal | null {
   };
 }
 
-const damaged: Refusal = { text: "The key is damaged.", hint: copyAgain };
-
 function contentRefusal(type: string, bytes: Buffer): Refusal | null {
-  const parts = wireStrings(bytes);
-  if (parts === null || parts[0]?.toString("latin1") !== type) return damaged;
-  const [, first = Buffer.alloc(0), second = Buffer.alloc(0), third = Buffer.alloc(0)] = parts;
-  const isPoint = (point: Buffer, bytes: number) => point.length === bytes && point[0] === 4;
-  const curve = curves[type];
-
-  if (type === "ssh-ed25519") return parts.length === 2 ? pointRefusal(first) : damaged;
-  if (type === "sk-ssh-ed25519@openssh.com")
-    return parts.length === 3 && second.length > 0 ? pointRefusal(first) : damaged;
-  if (curve) {
-    const count = type.startsWith("sk-") ? 4 : 3;
-    const fine =
-      parts.length === count && first.toString("latin1") === curve.name && isPoint(second, curve.bytes);
-    return fine && (count === 3 || third.length > 0) ? null : damaged;
-  }
-
-  if (parts.length !== 3) return damaged;
-  const [exponent, modulus] = [positiveInteger(first), positiveInteger(second)];
-  if (exponent === null || modulus === null) return damaged;
-  const bits = modulus.toString(2).length;
-  if (bits < rsaBits.least)
-    return {
-      text: `RSA keys under ${rsaBits.least} bits are not accepted; this one has ${bits}.`,
-      hint: makeOne,
-    };
-  if (bits > rsaBits.most)
-    return {
-      text: `sshd cannot read RSA keys over ${rsaBits.most} bits; this one has ${bits}.`,
-      hint: makeOne,
-    };
-  if (exponent < 3n || exponent % 2n === 0n || modulus % 2n === 0n) return damaged;
-  return null;
-}
-
-/** Wants a y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
-function pointRefusal(bytes: Buffer): Refusal | null {
-  if (bytes.length !== 32) return damaged;
-  const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
-  if (yOfSmallOrder.has(y % fieldPrime)) return { text: "Anybody can sign for this key.", hint: makeOne };
-  return y < fieldPrime ? null : damaged;
+  const [name, ...fields] = wireStrings(bytes) ?? [];
+  const readers = fieldsOf[type] ?? [];
+  if (name?.toString("latin1") !== type || fields.length !== readers.length) return damaged;
+  const refusals = readers.map((read, at) => read(fields[at]!)).filter((refusal) => refusal !== null);
+  return refusals.find((refusal) => refusal !== damaged) ?? refusals[0] ?? null;
 }
 
 /** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null where they do not end exactly. */

@@ -11,6 +11,7 @@ import {
 import { basename } from "node:path";
 import { parsePublicKey } from "../keys/public-key.ts";
 import { makeKeyPair, publicHalf } from "../keys/ssh-keygen.ts";
+import { isClosedToRoot } from "../owner.ts";
 import { isRefusal, OperatorError, type Problem, type Refusal } from "../problem.ts";
 import { foreignOwner } from "../user-namespace.ts";
 import { lookAtPrivateKey, mended, type PrivateKeyFile } from "./private-key-file.ts";
@@ -58,76 +59,75 @@ export function makeMissingHostKeys(folder: string): Problem[] {
 const stands = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /**
- * Copies the host keys of a folder to where only root can read them, mends the copies' line breaks, and checks each: ssh-keygen must read the
- * private half, and the .pub file, where there is one, must belong to it.
+ * Copies the host keys of a folder to where only root can read them, with their line breaks mended, and judges each
+ * copy: ssh-keygen must read the private half, and the .pub file, where there is one, must belong to it.
  */
-export function readHostKeys(folder: string, copies: string): { keys: HostKey[]; problems: Problem[] } {
+export function copyHostKeys(folder: string, copies: string): { keys: HostKey[]; problems: Problem[] } {
   const keys: HostKey[] = [];
   const problems: Problem[] = [];
   rmSync(copies, { recursive: true, force: true });
   mkdirSync(copies, { recursive: true, mode: 0o700 });
   for (const source of hostKeyFiles(folder)) {
-    const file = `${copies}/${basename(source)}`;
-    const hint = "Make it a file that root can read.";
-    try {
-      if (!statSync(source).isFile()) {
-        problems.push({ where: source, text: "This is not a regular file.", hint });
-        continue;
-      }
-      const hasPublicHalf = existsSync(`${source}.pub`);
-      if (hasPublicHalf && !statSync(`${source}.pub`).isFile()) {
-        problems.push({ where: `${source}.pub`, text: "This is not a regular file.", hint });
-        continue;
-      }
-      const text = mended(readFileSync(source, "utf8"));
-      writeFileSync(file, text, { mode: 0o600 });
-      const wrong = wrongForm(lookAtPrivateKey(text), source);
-      if (wrong) {
-        problems.push({ where: source, ...wrong });
-        continue;
-      }
-      const publicKey = publicHalf(file);
-      const stated = hasPublicHalf
-        ? mended(readFileSync(`${source}.pub`, "utf8"))
-            .trim()
-            .split(/[ \t]+/)
-            .slice(0, 2)
-            .join(" ")
-        : publicKey;
-      if (publicKey === null)
-        problems.push({
-          where: source,
-          text: "ssh-keygen cannot read this host key; it is damaged.",
-          hint: restore,
-        });
-      else if (stated !== publicKey)
-        problems.push({
-          where: `${source}.pub`,
-          text: "This is not the public half of the private key beside it.",
-          hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
-        });
-      else {
-        const parsed = parsePublicKey(publicKey);
-        if (isRefusal(parsed))
-          problems.push({
-            where: source,
-            text: `sshd does not serve this host key: ${parsed.text}`,
-            hint: "Remove it and its .pub file; an Ed25519 or RSA key is then made anew and clients have to accept it.",
-          });
-        else keys.push({ name: basename(source), publicKey });
-      }
-    } catch (error) {
-      if (error instanceof OperatorError) throw error;
-      const { code } = error as NodeJS.ErrnoException;
-      const foreign = code === "EACCES" || code === "EPERM" ? foreignOwner(source) : null;
-      problems.push({
-        where: source,
-        ...(foreign ?? { text: `The host key cannot be read (${code}).`, hint }),
-      });
-    }
+    const result = copyHostKey(source, `${copies}/${basename(source)}`);
+    if (isRefusal(result)) problems.push({ where: source, ...result });
+    else keys.push(result);
   }
   return { keys, problems };
 }
+
+/** @returns the key, or why sshd cannot serve it; a problem of the .pub file says where it is */
+function copyHostKey(source: string, copy: string): HostKey | Refusal | Problem {
+  const publicFile = `${source}.pub`;
+  try {
+    const text = readKeyText(source);
+    if (isRefusal(text)) return text;
+    writeFileSync(copy, text, { mode: 0o600 });
+    const wrong = wrongForm(lookAtPrivateKey(text), source);
+    if (wrong) return wrong;
+    const publicKey = publicHalf(copy);
+    if (publicKey === null)
+      return { text: "ssh-keygen cannot read this host key; it is damaged.", hint: restore };
+    const stated = existsSync(publicFile) ? readKeyText(publicFile) : publicKey;
+    if (isRefusal(stated)) return { where: publicFile, ...stated };
+    if (firstWords(stated) !== publicKey)
+      return {
+        where: publicFile,
+        text: "This is not the public half of the private key beside it.",
+        hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
+      };
+    const parsed = parsePublicKey(publicKey);
+    return isRefusal(parsed)
+      ? {
+          text: `sshd does not serve this host key: ${parsed.text}`,
+          hint: "Remove it and its .pub file; an Ed25519 or RSA key is then made anew and clients have to accept it.",
+        }
+      : { name: basename(source), publicKey };
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    return (
+      (isClosedToRoot(error) && foreignOwner(source)) || {
+        text: `The host key cannot be read (${code}).`,
+        hint: makeReadable,
+      }
+    );
+  }
+}
+
+const makeReadable = "Make it a file that root can read.";
+
+function readKeyText(file: string): string | Refusal {
+  if (!statSync(file).isFile()) return { text: "This is not a regular file.", hint: makeReadable };
+  return mended(readFileSync(file, "utf8"));
+}
+
+/** "type base64" of a public key's line. */
+const firstWords = (line: string) =>
+  line
+    .trim()
+    .split(/[ \t]+/)
+    .slice(0, 2)
+    .join(" ");
 
 const restore =
   "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.";
@@ -154,24 +154,6 @@ function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Re
       hint: `Take it away where it is known, with: ssh-keygen -p -N "" -f ${basename(file)}`,
     };
   return null;
-}
-
-/**
- * known_hosts lines (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) that let clients pin this server before they first connect.
- * @param address HOST or HOST:PORT; an IPv6 address with a port in brackets, [ADDRESS]:PORT
- * @returns null where the address is none
- */
-export function knownHosts(address: string, keys: readonly Pick<HostKey, "publicKey">[]): string[] | null {
-  const match =
-    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)|([0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))(?::([0-9]{1,5}))?$/.exec(
-      address,
-    );
-  if (!match) return null;
-  const host = (match[1] ?? match[2] ?? match[3] ?? "").toLowerCase();
-  const port = Number(match[4] ?? 22);
-  if (port < 1 || port > 65535) return null;
-  const pattern = port === 22 ? host : `[${host}]:${port}`;
-  return keys.map(({ publicKey }) => `${pattern} ${publicKey}`);
 }
 
 function hostKeyFiles(folder: string): string[] {

@@ -17,7 +17,7 @@ import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { refusedExtraArguments, testBorg } from "./borg-check.ts";
 import { probeConfinement } from "./confinement.ts";
-import { type HostKey, makeMissingHostKeys, readHostKeys } from "./host-keys.ts";
+import { copyHostKeys, type HostKey, makeMissingHostKeys } from "./host-keys.ts";
 import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
@@ -138,7 +138,7 @@ function checkEverything(environment: Environment): Found {
     makeMissingFolders();
     problems.push(...makeMissingHostKeys(hostKeyFolder));
   }
-  const hostKeys = readHostKeys(hostKeyFolder, `${hostKeyCopies}.new`);
+  const hostKeys = copyHostKeys(hostKeyFolder, `${hostKeyCopies}.new`);
   problems.push(...hostKeys.problems);
   const all = [...problems, ...checked.problems];
   if (all.length > 0)
