@@ -1,3 +1,5 @@
+import { codeOf } from "./failure.ts";
+
 /** The numeric owner that all accounts and repositories share. */
 export interface Owner {
   uid: number;
@@ -52,5 +54,5 @@ export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result 
 
 /** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
 export function isClosedToRoot(error: unknown): boolean {
-  return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+  return ["EACCES", "EPERM"].includes(codeOf(error) ?? "");
 }

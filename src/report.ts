@@ -1,5 +1,7 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { codeOf, reasonOf } from "./failure.ts";
+import { pause } from "./pause.ts";
 import { PrintableOutput, printable, printableText } from "./printable.ts";
 import { exitCode, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
 import type { Progress } from "./progress.ts";
@@ -65,13 +67,13 @@ function write(file: number, text: string): void {
     try {
       rest = rest.subarray(writeSync(file, rest));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code === "EPIPE") return;
       if (code !== "EAGAIN") {
         if (file === 2) return; // nobody is there to tell
         throw error;
       }
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // a full pipe, 1 ms
+      pause(1); // a full pipe
     }
   }
 }
@@ -88,6 +90,6 @@ export function reportFailure(error: unknown): number {
     note(error.hint ? `${error.message}. ${error.hint}` : error.message);
     return error.code;
   }
-  note(error instanceof Error ? error.message : String(error));
+  note(reasonOf(error));
   return exitCode.failed;
 }

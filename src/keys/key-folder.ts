@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { codeOf } from "../failure.ts";
 import { shownName } from "../printable.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
@@ -94,7 +95,7 @@ function entries(folder: string, problems: Problem[]): string[] | null {
   try {
     return readdirSync(folder, "latin1").sort();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code === "ENOENT") return null;
     problems.push({
       where: folder,
@@ -146,7 +147,7 @@ function readKeyFile(
     const content = readUpTo(file, largestFile + 1, found.size);
     return { content, state: states.stateOf(path, found, content) };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     return (
       (isClosed(code) && foreignOwner(path)) || {
         text: `The file cannot be read (${code}).`,

@@ -1,4 +1,5 @@
 import { stderr, stdout, write } from "bun";
+import { reasonOf } from "../failure.ts";
 import { lookUpGrant } from "../index/lookup.ts";
 import { indexFile } from "../paths.ts";
 import { printable } from "../printable.ts";
@@ -47,5 +48,3 @@ async function denied(account: string, reason: string): Promise<number> {
 async function say(line: string): Promise<void> {
   await write(stderr, `${printable(`borgserver: ${line}`)}\n`);
 }
-
-const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

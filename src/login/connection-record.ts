@@ -1,4 +1,5 @@
 import { dlopen } from "bun:ffi";
+import { codeOf } from "../failure.ts";
 import { connectionFolder } from "../paths.ts";
 
 /**
@@ -66,7 +67,6 @@ async function forgetEndedConnections(): Promise<void> {
     try {
       process.kill(Number(name), 0);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ESRCH")
-        rmSync(`${connectionFolder}/${name}`, { force: true });
+      if (codeOf(error) === "ESRCH") rmSync(`${connectionFolder}/${name}`, { force: true });
     }
 }

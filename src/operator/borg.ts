@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { constants, hostname } from "node:os";
+import { codeOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
 import { asOwner, isRoot, type Owner, whileOwner } from "../owner.ts";
 import { borgFile, borgHome, indexFile, repositoryFolder } from "../paths.ts";
@@ -133,7 +134,7 @@ function makeFolder(path: string): boolean {
     mkdirSync(path, { recursive: path.startsWith(borgHome), mode: 0o700 });
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EEXIST";
+    return codeOf(error) === "EEXIST";
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { inStep } from "../accounts/account-plan.ts";
+import { reasonOf } from "../failure.ts";
 import { compare, formatDifference } from "../index/difference.ts";
 import { readIndex } from "../index/read.ts";
 import type { FoundAccount } from "../keys/account.ts";
@@ -86,7 +87,7 @@ function publishedDifference(accounts: readonly FoundAccount[], { isServing }: I
     const difference = formatDifference(compare(accounts, readIndex(indexFile)));
     return difference && `differs from the files (${difference})`;
   } catch (error) {
-    return `cannot answer: ${(error as Error).message}`;
+    return `cannot answer: ${reasonOf(error)}`;
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { codeOf } from "../failure.ts";
 import { parseKeyFile } from "../keys/key-file.ts";
 import { exitCode, OperatorError, ProblemsFound } from "../problem.ts";
 import { say } from "../report.ts";
@@ -26,7 +27,7 @@ function fingerprintsIn(key: string): string[] {
     content = readFileSync(key === "-" ? 0 : key);
   } catch (error) {
     throw new OperatorError(
-      `${key} is neither a SHA256 fingerprint nor a file that can be read (${(error as NodeJS.ErrnoException).code})`,
+      `${key} is neither a SHA256 fingerprint nor a file that can be read (${codeOf(error)})`,
     );
   }
   const { keys, problems } = parseKeyFile(key === "-" ? "standard input" : key, content);

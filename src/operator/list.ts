@@ -1,3 +1,4 @@
+import { reasonOf } from "../failure.ts";
 import { readIndex } from "../index/read.ts";
 import type { Account } from "../keys/account.ts";
 import { isRoot } from "../owner.ts";
@@ -37,7 +38,7 @@ export function publishedAccounts(): Omit<Account, "state">[] {
     return readIndex(indexFile);
   } catch (error) {
     throw new OperatorError(
-      `the index ${indexFile} cannot answer: ${(error as Error).message}`,
+      `the index ${indexFile} cannot answer: ${reasonOf(error)}`,
       isRoot() ? "To build it anew: index rebuild --full" : "Only root and the login program may read it.",
     );
   }

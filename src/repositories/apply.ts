@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { reasonOf } from "../failure.ts";
 import { asOwner, isClosedToRoot, type Owner } from "../owner.ts";
 import { repositoryFolder } from "../paths.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
@@ -23,7 +24,7 @@ export function applyRepositories(
       action();
       return true;
     } catch (error) {
-      failures.push(`${path} could not be ${what}: ${(error as Error).message}`);
+      failures.push(`${path} could not be ${what}: ${reasonOf(error)}`);
       return false;
     }
   };

@@ -1,5 +1,6 @@
 import { closeSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs";
 import { basename } from "node:path";
+import { codeOf } from "../failure.ts";
 import { type Owner, whileOwner } from "../owner.ts";
 import { recordsFolder } from "../paths.ts";
 import type { Survey } from "./survey.ts";
@@ -45,7 +46,7 @@ export function recordRepositories(
       for (const { path } of more) closeSync(openSync(`${folder}/${basename(path)}`, "a", 0o600));
       return null;
     } catch (error) {
-      return `${folder} cannot be written (${(error as NodeJS.ErrnoException).code}), so a repository that gets lost may go unnoticed`;
+      return `${folder} cannot be written (${codeOf(error)}), so a repository that gets lost may go unnoticed`;
     }
   });
 }

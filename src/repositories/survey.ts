@@ -11,6 +11,7 @@ import {
   type Stats,
   statSync,
 } from "node:fs";
+import { codeOf } from "../failure.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
@@ -115,7 +116,7 @@ export function lookAtTop(): Top {
     };
   } catch (error) {
     return {
-      folder: { reason: `cannot be reached (${(error as NodeJS.ErrnoException).code})` },
+      folder: { reason: `cannot be reached (${codeOf(error)})` },
       records: null,
     };
   }
@@ -201,7 +202,7 @@ function configAt(owner: Owner, file: string | Buffer): string {
     if (start === null) return "is no regular file";
     return /^\[repository\]/m.test(start) ? "borg's" : "has no section [repository]";
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     return code === "ELOOP" ? "is no regular file" : `cannot be read (${code})`;
   }
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { reasonOf } from "../failure.ts";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
 import { libraryFolder, runFolder } from "../paths.ts";
 import type { Landlock } from "../role.ts";
@@ -30,7 +31,7 @@ export function probeConfinement(owner: Owner): { landlock: Landlock; reason: st
     }
     return { landlock: 0, reason };
   } catch (error) {
-    return { landlock: 0, reason: `it could not be tried out: ${(error as Error).message}` };
+    return { landlock: 0, reason: `it could not be tried out: ${reasonOf(error)}` };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

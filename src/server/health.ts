@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { programFile } from "../paths.ts";
+import { pause } from "../pause.ts";
 import { runningSshd } from "../sessions/sshd-process.ts";
 import { unsafePart } from "./login-program.ts";
 
@@ -26,7 +27,7 @@ function socketsProblem(sshd: number): string | null {
     const waiting = listeningSockets(sshd);
     if (waiting.length === 0) return "sshd does not listen";
     if (waiting.every((count) => count === 0)) return null;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookPause);
+    pause(lookPause);
   }
   return "sshd does not accept connections";
 }

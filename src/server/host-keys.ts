@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename } from "node:path";
+import { codeOf, reasonOf } from "../failure.ts";
 import { parsePublicKey } from "../keys/public-key.ts";
 import { makeKeyPair, publicHalf } from "../keys/ssh-keygen.ts";
 import { isClosedToRoot } from "../owner.ts";
@@ -47,7 +48,7 @@ export function makeMissingHostKeys(folder: string): Problem[] {
     } catch (error) {
       problems.push({
         where: file,
-        text: `There is no such host key, and none could be made: ${(error as Error).message}.`,
+        text: `There is no such host key, and none could be made: ${reasonOf(error)}.`,
         hint: "Make the folder writable for the first start, or put a host key there.",
       });
     }
@@ -104,7 +105,7 @@ function copyHostKey(source: string, copy: string): HostKey | Refusal | Problem 
       : { name: basename(source), publicKey };
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     return (
       (isClosedToRoot(error) && foreignOwner(source)) || {
         text: `The host key cannot be read (${code}).`,

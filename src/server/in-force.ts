@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { ownIds } from "../accounts/account-plan.ts";
+import { codeOf } from "../failure.ts";
 import { borgAccount } from "../keys/borg-sshkeys.ts";
 import { settingsFile } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
@@ -66,7 +67,7 @@ function readKept(): string | null {
   try {
     return readFileSync(settingsFile, "utf8");
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
+    return codeOf(error) === "ENOENT" ? null : "";
   }
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { reasonOf } from "../failure.ts";
 import { type Database, openDatabase } from "../index/sqlite.ts";
 import { isRoot } from "../owner.ts";
 import { OperatorError } from "../problem.ts";
@@ -44,7 +45,7 @@ function take(file: string): Database {
         foreign.hint,
       );
     throw new OperatorError(
-      `the lock ${file} cannot be taken: ${(error as Error).message}`,
+      `the lock ${file} cannot be taken: ${reasonOf(error)}`,
       "If that is no fault of the storage, remove the file: there is nothing in it.",
     );
   }

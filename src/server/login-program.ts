@@ -2,6 +2,7 @@ import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { isGroupOfOne } from "../accounts/account-plan.ts";
+import { reasonOf } from "../failure.ts";
 import type { Refusal } from "../problem.ts";
 
 const installAgain =
@@ -18,7 +19,7 @@ export function unsafePart(program: string): Refusal | null {
     path = realpathSync(program);
   } catch (error) {
     return {
-      text: `${program} is not there: ${(error as Error).message}`,
+      text: `${program} is not there: ${reasonOf(error)}`,
       hint: installAgain,
     };
   }

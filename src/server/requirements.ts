@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { ownIds } from "../accounts/account-plan.ts";
+import { codeOf } from "../failure.ts";
 import { isRoot } from "../owner.ts";
 import { borgHome, programFile } from "../paths.ts";
 import { OperatorError } from "../problem.ts";
@@ -98,7 +99,7 @@ function requireWritable(): void {
       accessSync(folder, constants.W_OK);
       return false;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
+      return codeOf(error) === "EROFS";
     }
   });
   if (readOnly.length > 0)

@@ -1,3 +1,4 @@
+import { pause } from "../pause.ts";
 import { type Connection, openConnections, opensByIndex, revokedConnections } from "./connections.ts";
 import { borgsOfThisServer, descendantsOf, type Process, readProcesses, stillRuns } from "./process-table.ts";
 import { runningSshd } from "./sshd-process.ts";
@@ -10,9 +11,6 @@ const longestLetIn = 1000;
 const patience = 7;
 /** How often it is looked whether they have, in milliseconds. */
 const lookPause = 100;
-
-const pause = (milliseconds: number) =>
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 
 /** Signals a process, if it still runs and this one may. Whether it ends is looked at later. */
 function signal(process: Process, name: "SIGTERM" | "SIGKILL"): void {

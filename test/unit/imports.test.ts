@@ -28,6 +28,7 @@ test("the login path loads what it needs and nothing else", () => {
     "bun",
     "bun:ffi",
     "bun:sqlite",
+    "failure.ts",
     "index/lookup.ts",
     "index/schema.ts",
     "index/sqlite.ts",
