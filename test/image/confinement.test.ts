@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Result } from "../machine/machine.ts";
+import { programs, type Result } from "../machine/machine.ts";
 import { Containers } from "./containers.ts";
 
 let containers: Containers;
@@ -20,41 +20,6 @@ async function serve(name: string, port: number, options = ""): Promise<void> {
   );
 }
 
-/** A stand-in for a borg serve that an attacker took over: prints each line of its attempts that succeeded. */
-const attacker = `#!/bin/bash
-try() { if timeout 5 bash -c "$1" >/dev/null 2>&1; then echo "$1"; fi; }
-try 'echo x >$HOME/own && cat $HOME/own && mkdir $HOME/d && mv $HOME/own $HOME/d/own && rm -r $HOME/d'
-try 'cat /repos/db/file'
-try 'echo x >>/repos/db/file'
-try 'echo x >/repos/db/planted'
-try 'rm /repos/db/file'
-try 'python3 -c "import os; os.truncate(\\"/repos/db/file\\", 0)"'
-try 'ls /repos/db'
-try 'ls /repos'
-try 'mkdir /repos/new && rmdir /repos/new'
-try 'ln -sf /repos/db/file $HOME/link && cat $HOME/link'
-try 'ln /repos/db/file $HOME/hard'
-try 'mv /repos/db/file $HOME/stolen'
-try 'ln -s /etc/hostname $HOME/link2'
-try 'python3 -c "import os; os.symlink(\\"x\\", os.environ[\\"HOME\\"] + \\"/link3\\")"'
-try 'mkfifo $HOME/fifo'
-try 'ls /sshkeys'
-try 'cat /sshkeys/repos/web'
-try 'cat /sshkeys/host/ssh_host_ed25519_key'
-try 'ls /run/borgserver'
-try 'cat /run/borgserver/host-keys/ssh_host_ed25519_key'
-try 'ls /var/lib/borgserver'
-try 'cat /var/lib/borgserver/index.sqlite'
-try 'echo x >>/var/lib/borgserver/index.sqlite'
-try 'echo x >>/etc/passwd'
-try 'cat /etc/shadow'
-try 'echo x >/tmp/x'
-try 'ls /var/cache/borgserver'
-try 'cat /root/.profile'
-try '[ "$(ulimit -c)" != 0 ]'
-try '! grep -q "^NoNewPrivs:.1" /proc/self/status'
-`;
-
 /** What the attacker achieved in a session of this account. */
 function achieved(name: string, port: number, account: string, key = "web"): Promise<string[]> {
   return achievedIn(name, () => containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`));
@@ -62,9 +27,8 @@ function achieved(name: string, port: number, account: string, key = "web"): Pro
 
 /** What the attacker achieved in place of the borg that this runs. */
 async function achievedIn(name: string, run: () => Promise<Result>): Promise<string[]> {
-  await containers.machine.write("/client/attacker", attacker);
   await containers.ok(
-    `chmod 755 /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
+    `cp ${programs}/attacker /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
   );
   await containers.ok(
     `podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && mv borg borg.real && ln -s attacker borg'`,

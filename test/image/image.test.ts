@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { programs } from "../machine/machine.ts";
 import { Containers } from "./containers.ts";
 
 let containers: Containers;
@@ -112,24 +113,10 @@ describe("docker exec", () => {
         "podman exec --env BORG_PASSPHRASE=secret one borg create /repos/web::op /etc/hostname",
       ),
     ).toMatchObject({ code: 0 });
-    await containers.machine.write(
-      "/client/terminal.py",
-      `import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0: os.execvp("podman", ["podman", "exec", "-ti", "one"] + sys.argv[1:])
-seen = b""
-while True:
-    try: part = os.read(terminal, 1024)
-    except OSError: break
-    if not part: break
-    seen += part
-    if seen.endswith(b": "): os.write(terminal, b"secret\\n")
-print(seen.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`,
-    );
     for (const command of ["list /repos/web", "list all"]) {
-      const { code, stdout } = await containers.run(`timeout 60 python3 /client/terminal.py ${command}`);
+      const { code, stdout } = await containers.run(
+        `timeout 60 python3 ${programs}/on_terminal.py podman exec -ti one ${command}`,
+      );
       expect(stdout).toMatch(/Enter passphrase for key \/repos\/web:[\s\S]*\na {10}/);
       expect(stdout).not.toContain("secret");
       expect(code).toBe(0);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { finished, Machine } from "./machine.ts";
+import { finished, Machine, programs } from "./machine.ts";
 
 let machine: Machine;
 
@@ -116,6 +116,7 @@ test("a mount of the keys that got lost removes nobody", async () => {
 });
 
 const library = "/var/lib/borgserver";
+const sqlite = `python3 ${programs}/sqlite.py`;
 
 test.each([
   ["a damaged index", `echo broken >${library}/index.sqlite`],
@@ -134,11 +135,8 @@ test.each([
   ["both missing", `rm ${library}/index.sqlite ${library}/served.json`],
 ])("%s and a lost mount remove nobody, and nothing is made in the mount's place", async (_, damage) => {
   await machine.ok(`cp ${library}/index.sqlite /client/other-version.sqlite
-    /usr/bin/python3 -c '
-import sqlite3
-other = sqlite3.connect("/client/other-version.sqlite")
-other.executescript("PRAGMA user_version = 1; ALTER TABLE grant DROP COLUMN expires")
-sqlite3.connect("/client/foreign.sqlite").execute("CREATE TABLE IF NOT EXISTS account (source)")'`);
+    ${sqlite} /client/other-version.sqlite 'PRAGMA user_version = 1' 'ALTER TABLE grant DROP COLUMN expires'
+    ${sqlite} /client/foreign.sqlite 'CREATE TABLE IF NOT EXISTS account (source)'`);
   await machine.ok(`mkdir /kept && cp -a ${library}/. /kept && mv /sshkeys /lost && mkdir /sshkeys`);
   const before = await accountFiles();
   await machine.ok(damage);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { finished, Machine } from "./machine.ts";
+import { finished, Machine, programs } from "./machine.ts";
 
 let machine: Machine;
 
@@ -127,11 +127,8 @@ test("a file that settled is not read again, but on file systems that this kerne
   await machine.ok(`
     mount -t ramfs none /sshkeys/repos-appendonly
     cp /client/new.pub /sshkeys/repos-appendonly/far; cp /client/new.pub /sshkeys/repos/near; sleep 3; index rebuild`);
-  const settled = `python3 -c "
-import sqlite3
-index = sqlite3.connect('/var/lib/borgserver/index.sqlite')
-print(*index.execute('SELECT name, size IS NOT NULL FROM account WHERE name IN (?, ?) ORDER BY name', ('far', 'near')))"`;
-  expect(await machine.ok(settled)).toBe("('far', 0) ('near', 1)\n");
+  const settled = `python3 ${programs}/sqlite.py /var/lib/borgserver/index.sqlite "SELECT name, size IS NOT NULL FROM account WHERE name IN ('far', 'near') ORDER BY name"`;
+  expect(await machine.ok(settled)).toBe("far 0\nnear 1\n");
   const readsOf = (command: string) =>
     machine.ok(
       `strace -f -e trace=openat -o /client/calls ${command} >/dev/null; grep -o 'repos[^"]*/[a-z]*"' /client/calls | sort`,
@@ -152,21 +149,8 @@ test("a change through a memory mapping is told by index check, and served after
   const [before, after] = [await machine.makeKey("mapped-a"), await machine.makeKey("mapped-b")];
   expect(before.length).toBe(after.length);
   await machine.write("/sshkeys/repos/mapped", before);
-  await machine.write(
-    "/client/map.py",
-    `import mmap, sys
-with open("/sshkeys/repos/mapped", "r+b") as file:
-    mapping = mmap.mmap(file.fileno(), 0)
-    mapping[:] = bytes(mapping) # from here on the page is writable, and the kernel is not asked again
-    print("ready", flush=True)
-    sys.stdin.readline()
-    mapping[:] = open("/client/mapped-b.pub", "rb").read()
-    print("done", flush=True)
-    sys.stdin.readline()
-`,
-  );
   await machine.ok(
-    "mkfifo /client/go; (sleep 100 >/client/go 2>/dev/null & /usr/bin/python3 /client/map.py </client/go >/client/said 2>&1 &)",
+    `mkfifo /client/go; (sleep 100 >/client/go 2>/dev/null & python3 ${programs}/change_mapped.py /sshkeys/repos/mapped /client/mapped-b.pub </client/go >/client/said 2>&1 &)`,
   );
   await machine.ok("until grep -q ready /client/said; do sleep 0.1; done; sleep 3.2; update-borgusers");
   const stat = () => machine.ok("stat -c '%s %Y %Z %i' /sshkeys/repos/mapped");

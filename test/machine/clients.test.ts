@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { finished, Machine } from "./machine.ts";
+import { finished, Machine, programs } from "./machine.ts";
 
 // Clients that try what no borg client does, with and without an accepted key.
 
@@ -44,19 +44,7 @@ describe("a client with fifty keys", () => {
 });
 
 test("sixty connections that never log in keep nobody out, and are ended", async () => {
-  const holder = machine.spawn(`exec python3 -c '
-import socket
-held = [socket.create_connection(("127.0.0.1", 22)) for _ in range(60)]
-for each in held[::2]: each.sendall(b"SSH-2.0-idle\\r\\n")
-print("held", flush=True)
-ended = 0
-for each in held:
-  each.settimeout(90)
-  try:
-    while each.recv(65536): pass
-  except ConnectionResetError: pass
-  ended += 1
-print("ended", ended)'`);
+  const holder = machine.spawn(`exec python3 ${programs}/stay_away.py`);
   const ended = finished(holder);
   await once(holder.stdout!, "data");
   for (let n = 0; n < 4; n++)
@@ -66,31 +54,7 @@ print("ended", ended)'`);
 });
 
 describe("what changes while a client has its key's challenge and has not signed", () => {
-  // An agent in front of ssh-agent that runs a command before each signature (draft-ietf-sshm-ssh-agent,
-  // SSH_AGENTC_SIGN_REQUEST is 13).
-  const agent = `
-import os, socket, subprocess, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind("/client/agent.front")
-listener.listen()
-print("ready", flush=True)
-client = listener.accept()[0].makefile("rwb")
-real = socket.socket(socket.AF_UNIX)
-real.connect("/client/agent")
-real = real.makefile("rwb")
-def pass_on(source, target):
-  length = source.read(4)
-  if len(length) < 4: sys.exit(0)
-  message = source.read(int.from_bytes(length, "big"))
-  if target is real and message[0] == 13: subprocess.run(sys.argv[1], shell=True, check=True, stdout=sys.stderr)
-  target.write(length + message)
-  target.flush()
-while True:
-  pass_on(client, real)
-  pass_on(real, client)
-`;
   beforeAll(async () => {
-    await machine.write("/client/agent.py", agent);
     await machine.ok(
       "ssh-agent -a /client/agent >/dev/null; SSH_AUTH_SOCK=/client/agent ssh-add -q /client/web",
     );
@@ -104,7 +68,7 @@ while True:
   /** Logs in, with a change between sshd's two questions. */
   async function logInDuring(change: string) {
     await machine.ok("rm -f /client/agent.front");
-    const front = machine.spawn(`exec python3 /client/agent.py '${change}'`);
+    const front = machine.spawn(`exec python3 ${programs}/agent.py '${change}'`);
     const ended = finished(front);
     await once(front.stdout!, "data");
     const login = await machine.run(
@@ -180,19 +144,7 @@ test("no connection goes through the server: to a port, to a socket, or as throu
   const said = await machine.ok(`
     ssh ${pinned} -i /client/web -N -L 4001:127.0.0.1:22 -L /client/local:/client/agent -D 4002 web@127.0.0.1 2>&1 &
     until ss -ltn | grep -q :4002; do sleep 0.1; done
-    python3 -c '
-import socket
-port = socket.create_connection(("127.0.0.1", 4001))
-path = socket.socket(socket.AF_UNIX)
-path.connect("/client/local")
-proxy = socket.create_connection(("127.0.0.1", 4002))
-proxy.sendall(b"\\5\\1\\0")
-proxy.recv(2)
-proxy.sendall(b"\\5\\1\\0\\1\\x7f\\0\\0\\1\\0\\x16")
-for each in port, path, proxy:
-  each.settimeout(60)
-  try: print("got", each.recv(100))
-  except ConnectionResetError: print("got", b"")'
+    python3 ${programs}/use_forwards.py
     kill $!; wait $! || true`);
   expect(said.match(/^got .*/gm)).toEqual(["got b''", "got b''", "got b''"]);
   expect(said.match(/channel [0-9]+: open failed/g)).toHaveLength(3);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Client, clientKey, clientNames } from "../corpus/clients.ts";
 import { caseNames, casesFolder, expectation, recipeNames, recipesFolder } from "../corpus/corpus.ts";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 const names = [...caseNames, ...recipeNames];
 const isRejected = (name: string) => expectation(name).some((line) => line.startsWith("problem"));
@@ -66,9 +66,7 @@ async function putInPlace(wanted: readonly string[]): Promise<void> {
 
 /** The largest memory that a command's process had, in KiB. */
 async function memoryOf(command: string): Promise<number> {
-  const measure =
-    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=-3, stderr=-3); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-  return Number(await machine.ok(`/usr/bin/python3 -c '${measure}' ${command}`));
+  return Number(await machine.ok(`python3 ${programs}/peak_memory.py ${command}`));
 }
 
 describe("with every case in the folder", () => {
@@ -162,15 +160,10 @@ test("whatever byte stands in a name, the name is taken or named as a problem, i
 });
 
 describe("while a file changes, each rebuild publishes one of its contents, or says what it met,", () => {
-  const writers = {
-    "renamed into place": `
-    with open("/sshkeys/repos/.web", "wb") as file: file.write(content)
-    os.rename("/sshkeys/repos/.web", "/sshkeys/repos/web")`,
-    "emptied and written again": `
-    with open("/sshkeys/repos/web", "wb", buffering=0) as file: file.write(content)`,
-  };
-
-  test.each(Object.entries(writers))("when it is %s", async (_, write) => {
+  test.each([
+    ["renamed into place", "renamed"],
+    ["emptied and written again", "rewritten"],
+  ])("when it is %s", async (_, way) => {
     await machine.ok("rm -rf /sshkeys/repos/* /sshkeys/repos/.[!.]*");
     const whole: string[] = [];
     for (const who of ["client", "intruder"] as const) {
@@ -180,15 +173,8 @@ describe("while a file changes, each rebuild publishes one of its contents, or s
     }
     expect(whole[0]).not.toBe(whole[1]);
     await machine.ok("update-borgusers");
-    await machine.write(
-      "/client/writer.py",
-      `import itertools, os
-contents = [open(f"/client/content-{who}", "rb").read() for who in ("client", "intruder")]
-for content in itertools.cycle(contents):${write}
-`,
-    );
     const printed = await machine.ok(
-      `/usr/bin/python3 /client/writer.py & writer=$!
+      `python3 ${programs}/alternate.py ${way} /sshkeys/repos/web /client/content-client /client/content-intruder & writer=$!
        for round in $(seq 40); do
          if index rebuild >/dev/null 2>/client/said; then index list; else cat /client/said; fi; echo --
        done

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 let machine: Machine;
 const health = () => machine.run("/usr/local/lib/borgserver/health");
@@ -34,13 +34,7 @@ async function running(command: string): Promise<{ end(): Promise<void> }> {
 /** Clients that say nothing, so many from each of some addresses. */
 const idlers = (count: number, addresses = 1) =>
   running(
-    `exec python3 -c 'import socket, sys
-clients = [socket.create_connection(("127.0.0.1", 22), source_address=(f"127.0.1.{a + 1}", 0)) for a in range(${addresses}) for _ in range(${count})]
-for client in clients:
-    client.settimeout(10)
-    try: client.recv(4)
-    except OSError: pass
-print("there", flush=True); sys.stdin.read()'`,
+    `exec python3 ${programs}/idle.py 22 ${Array.from({ length: addresses }, (_, at) => `127.0.1.${at + 1} ${count}`).join(" ")}`,
   );
 
 test("is good, writes nothing into the log, and opens no connection", async () => {

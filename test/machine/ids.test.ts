@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 let machine: Machine;
 beforeAll(async () => {
@@ -73,23 +73,7 @@ test.each([
 
 /** Runs a command as the root of a user namespace with these ids of the machine alone, each as it is. */
 const within = (ids: string, command: string) =>
-  machine.run(`/usr/bin/python3 - ${ids} '${command}' <<'END'
-import ctypes, os, sys
-ready, go = os.pipe(), os.pipe()
-child = os.fork()
-if child == 0:
-    ctypes.CDLL(None).unshare(0x10000000)
-    os.write(ready[1], b".")
-    os.read(go[0], 1)
-    os.setgid(0); os.setuid(0)
-    os.execvp("sh", ["sh", "-c", sys.argv[2]])
-os.read(ready[0], 1)
-lines = "".join(f"{first} {first} {count}\\n" for first, count in (each.split("+") for each in sys.argv[1].split(",")))
-for kind in "gid", "uid":
-    open(f"/proc/{child}/{kind}_map", "w").write(lines)
-os.write(go[1], b".")
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-END`);
+  machine.run(`python3 ${programs}/in_user_namespace.py ${ids} '${command}'`);
 
 test("a container that lacks an id says which, and by which setting it was asked for", async () => {
   expect(await within("0+1000", "borgserver prepare")).toMatchObject({

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { finished, Machine } from "./machine.ts";
+import { finished, Machine, programs } from "./machine.ts";
 
 const index = "/var/lib/borgserver/index.sqlite";
 let machine: Machine;
@@ -145,21 +145,17 @@ test("an answer that has to wait for a while, but not for the processor, is late
 });
 
 describe("a fault of the index denies the login, with one line in the log, and never hangs", () => {
-  const python = (code: string) => `python3 -c "import sqlite3; ${code}"`;
+  const sqlite = `python3 ${programs}/sqlite.py ${index}`;
 
   test.each([
     ["missing", `rm ${index}`, /unable to open/],
     ["truncated", `truncate -s 5000 ${index}`, /malformed|disk image/],
     ["empty", `truncate -s 0 ${index}`, /not a borgserver index/],
     ["garbage", `head -c 40000 /dev/urandom >${index}`, /not a database/],
-    [
-      "of another schema version",
-      python(`sqlite3.connect('${index}').execute('PRAGMA user_version = 999')`),
-      /version 999/,
-    ],
+    ["of another schema version", `${sqlite} 'PRAGMA user_version = 999'`, /version 999/],
     [
       "another program's database",
-      `rm ${index}; ${python(`sqlite3.connect('${index}').execute('CREATE TABLE t (a)')`)}; chmod 644 ${index}`,
+      `rm ${index}; ${sqlite} 'CREATE TABLE t (a)'; chmod 644 ${index}`,
       /not a borgserver index/,
     ],
     ["unreadable", `chmod 600 ${index}`, /unable to open/],
@@ -188,14 +184,10 @@ describe("a fault of the index denies the login, with one line in the log, and n
   });
 
   test.each([
-    ["a write-ahead log", "c.execute('PRAGMA journal_mode = WAL')"],
-    ["a journal", "c.execute('PRAGMA cache_size = 1')"],
-  ])("%s that another program left beside it is gone after a rebuild", async (_, mode) => {
-    await machine.ok(
-      python(
-        `import os; c = sqlite3.connect('${index}', isolation_level=None); ${mode}; c.execute('BEGIN'); c.execute('UPDATE grant SET comment = hex(randomblob(9000))'); ${mode.includes("WAL") ? "c.execute('COMMIT'); " : ""}os._exit(0)`,
-      ),
-    );
+    ["a write-ahead log", "wal"],
+    ["a journal", "journal"],
+  ])("%s that another program left beside it is gone after a rebuild", async (_, kind) => {
+    await machine.ok(`python3 ${programs}/leave_journal.py ${index} ${kind}`);
     expect(await machine.ok(`ls ${index}-*`)).toMatch(/-(wal|journal)\n/);
     await machine.ok("index rebuild --full");
     expect(await machine.run(`ls ${index}-*`)).toMatchObject({ stdout: "" });
@@ -210,11 +202,7 @@ describe("a fault of the index denies the login, with one line in the log, and n
   });
 
   test("locked by another program", async () => {
-    const holder = machine.spawn(
-      python(
-        `c = sqlite3.connect('${index}', isolation_level=None); c.execute('BEGIN EXCLUSIVE'); print(1, flush=True); input()`,
-      ),
-    );
+    const holder = machine.spawn(`exec python3 ${programs}/hold_lock.py ${index}`);
     const ended = finished(holder);
     await new Promise((resolve) => holder.stdout!.once("data", resolve));
     const answer = await ask("web", await fingerprint("web"));
@@ -243,21 +231,7 @@ describe("a fault of the index denies the login, with one line in the log, and n
   });
 
   test("an index that keeps the processor busy without end", async () => {
-    await machine.write(
-      "/client/endless.py",
-      `import os, sqlite3
-old = sqlite3.connect("${index}")
-marks = {name: old.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")}
-os.remove("${index}")
-new = sqlite3.connect("${index}")
-for name, value in marks.items(): new.execute(f"PRAGMA {name} = {value}")
-new.executescript("""CREATE TABLE role (name, arguments, landlock);
-INSERT INTO role VALUES ('none', '[]', 0);
-CREATE VIEW grant AS WITH RECURSIVE n (role) AS (SELECT 0 UNION ALL SELECT role + 1 FROM n)
-  SELECT role, '' AS type, '' AS blob, '' AS addresses, '' AS expires, 'web' AS account, 'x' AS fingerprint FROM n""")
-`,
-    );
-    await machine.ok("python3 /client/endless.py");
+    await machine.ok(`python3 ${programs}/endless_index.py ${index}`);
     try {
       const { stdout } = await machine.run(
         `bash -c 'TIMEFORMAT="%U %S"; { time borgserver authorized-keys web x 2>/dev/null; } 2>&1; echo $?'`,

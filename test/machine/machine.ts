@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 const root = dirname(dirname(import.meta.dirname));
+/** Programs that tests run in a machine, where all files of the outer machine are seen. */
+export const programs = join(root, "test/programs");
 
 export interface Result {
   code: number | null;

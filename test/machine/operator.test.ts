@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 /** Stands in for borg where a test looks at what it is started with. */
 const fake = "/client/fake";
@@ -232,13 +232,7 @@ describe("the entrypoint", () => {
 describe("long work", () => {
   const many = 3000;
   beforeAll(async () => {
-    await machine.ok(
-      `python3 -c "
-import base64, os
-for n in range(${many}):
-    blob = b'\\0\\0\\0\\x0bssh-ed25519\\0\\0\\0\\x20' + os.urandom(32)
-    open(f'/sshkeys/repos/many{n}', 'w').write(f'ssh-ed25519 {base64.b64encode(blob).decode()}\\n')"`,
-    );
+    await machine.ok(`python3 ${programs}/many_keys.py ${many} /sshkeys/repos/many`);
   });
   afterAll(() => machine.ok("rm /sshkeys/repos/many*; update-borgusers; rmdir /repos/many*"));
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { optionsWithValue } from "../../src/operator/borg-words.ts";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 // What lies under /repos, and what the server makes of it.
 
@@ -347,10 +347,7 @@ describe("a command on all repositories", () => {
   test("prints JSON alone on standard output", async () => {
     await machine.ok("cp -a /repos/web /repos/web2");
     const { stdout, stderr } = await machine.run("list --json all");
-    const documents = await machine.ok(
-      'python3 -c "import json, sys; text = sys.stdin.read().strip(); d = json.JSONDecoder(); n = 0\nwhile text:\n  _, end = d.raw_decode(text); text = text[end:].strip(); n += 1\nprint(n)"',
-      { input: stdout },
-    );
+    const documents = await machine.ok(`python3 ${programs}/count_json.py`, { input: stdout });
     expect(documents).toBe("2\n");
     expect(stderr).toContain("/repos/web2:\n");
   });
@@ -363,21 +360,7 @@ describe("a command on all repositories", () => {
   });
 
   test("knows the options of the installed borg that take a value", async () => {
-    const options = await machine.ok(`/usr/bin/python3 - <<'END'
-import argparse
-from borg.archiver import Archiver
-
-def walk(parser):
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for command, sub in action.choices.items():
-                if command != "serve":
-                    yield from walk(sub)
-        elif action.option_strings and action.nargs != 0:
-            yield from action.option_strings
-
-print(*sorted(set(walk(Archiver(prog="borg").build_parser()))))
-END`);
+    const options = await machine.ok(`python3 ${programs}/borg_options.py`);
     expect(
       options
         .trim()

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 /** Stands in for borg where a test looks at what it is started with. */
 const fake = "/client/fake";
@@ -213,21 +213,9 @@ describe("a request for borg serve", () => {
   });
 
   test("that is refused tells a borg client why each time, over a slow link too", async () => {
-    // Holds each piece of what passes for a while; the end of the server's output arrives with the last one.
-    await machine.write(
-      "/client/slow",
-      `import os, socket, sys, threading, time
-server = socket.create_connection(("127.0.0.1", 22))
-def pass_on(read, write, end):
-    while data := read():
-        time.sleep(0.05)
-        write(data)
-    end()
-threading.Thread(target=pass_on, daemon=True, args=(lambda: os.read(0, 300), server.sendall, lambda: server.shutdown(1))).start()
-pass_on(lambda: server.recv(300), lambda data: os.write(1, data), lambda: None)
-`,
-    );
-    const slow = { BORG_RSH: `${machine.client("web").BORG_RSH} -o 'ProxyCommand=python3 /client/slow'` };
+    const slow = {
+      BORG_RSH: `${machine.client("web").BORG_RSH} -o 'ProxyCommand=python3 ${programs}/slow_link.py'`,
+    };
     await machine.ok("mv /repos/web /repos/away");
     try {
       for (const [tries, env] of [

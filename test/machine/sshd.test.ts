@@ -1,49 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 let machine: Machine;
-
-/** Connects from addresses of this machine, as clients that never say a word, until it is told to end. */
-const idle = `import socket, sys, time
-clients = []
-for address, count in zip(sys.argv[2::2], sys.argv[3::2]):
-    for _ in range(int(count)):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        client = socket.socket(family)
-        client.bind((address, 0))
-        client.connect(("::1" if ":" in address else "127.0.0.1", int(sys.argv[1])))
-        clients.append(client)
-answers = []
-for client in clients:
-    client.settimeout(20)
-    try: answers.append(client.recv(4) == b"SSH-")
-    except OSError: answers.append(False)
-print("answered", answers.count(True), "refused", answers.count(False), flush=True)
-sys.stdin.read()
-`;
-
-/** The first packet of an SSH server, which lists what it offers (RFC 4253, 7.1). */
-const offers = `import socket, struct, json
-server = socket.create_connection(("127.0.0.1", 22))
-stream = server.makefile("rwb")
-stream.readline()
-stream.write(b"SSH-2.0-reader\\r\\n"); stream.flush()
-length, padding = struct.unpack(">IB", stream.read(5))
-packet = stream.read(length - 1)[: length - 1 - padding]
-names = ["kex", "hostKeys", "ciphersIn", "ciphersOut", "macsIn", "macsOut", "compressionIn", "compressionOut"]
-at, offered = 17, {}
-for name in names:
-    size = struct.unpack(">I", packet[at : at + 4])[0]
-    offered[name] = packet[at + 4 : at + 4 + size].decode().split(",")
-    at += 4 + size
-print(json.dumps(offered))
-`;
 
 beforeAll(async () => {
   machine = await Machine.start();
   await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/client/idle.py", idle);
-  await machine.write("/client/offers.py", offers);
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
 });
@@ -59,7 +21,7 @@ const login = () => machine.ssh("web", "web@127.0.0.1 borg serve </dev/null");
 
 describe("what is offered to clients", () => {
   test("is without SHA-1, short groups, short tags, NIST's curves for the key exchange, CBC", async () => {
-    const offered = JSON.parse(await machine.ok("python3 /client/offers.py")) as Record<string, string[]>;
+    const offered = JSON.parse(await machine.ok(`python3 ${programs}/offers.py`)) as Record<string, string[]>;
     expect(offered.kex![0]).toMatch(/^(mlkem768|sntrup761)x25519-/);
     expect(offered.kex).toContain("curve25519-sha256");
     expect(offered.kex!.join()).not.toMatch(/sha1|nistp|group1-|group14|exchange/);
@@ -100,7 +62,7 @@ describe("what is offered to clients", () => {
 describe("clients that never log in", () => {
   /** Opens connections that say nothing, COUNT from each ADDRESS; what became of them, and how to end them. */
   async function idlers(words: string): Promise<{ said: string; end(): Promise<void> }> {
-    const child = machine.spawn(`exec python3 /client/idle.py 22 ${words}`);
+    const child = machine.spawn(`exec python3 ${programs}/idle.py 22 ${words}`);
     const said = await new Promise<string>((resolve) =>
       child.stdout!.once("data", (data) => resolve(`${data}`)),
     );

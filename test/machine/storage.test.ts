@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 // Storage that is full or read-only; times of files that are wrong; an index of another version.
 
@@ -187,7 +187,7 @@ describe("whatever the clock says", () => {
 });
 
 describe.each([0, 999])("an index of schema version %i", (version) => {
-  const damage = `python3 -c "import sqlite3; sqlite3.connect('${index}').execute('PRAGMA user_version = ${version}')"`;
+  const damage = `python3 ${programs}/sqlite.py ${index} 'PRAGMA user_version = ${version}'`;
 
   test("denies logins with the reason, until it is rebuilt", async () => {
     machine.log = "";
