@@ -5,6 +5,7 @@ import { faults } from "./faults.ts";
 import { load } from "./load.ts";
 import { rebuilds } from "./rebuilds.ts";
 import { progress, type Row } from "./row.ts";
+import { secondReading } from "./second-reading.ts";
 
 const seconds = Number(process.argv[2]) * 60;
 if (!(seconds > 0)) throw new Error("the number of minutes is missing");
@@ -22,8 +23,24 @@ async function fuzz(): Promise<Row[]> {
   }
 }
 
+/** How many keys both readers get, which takes about 20 s. */
+const plainKeys = 200_000;
+
+function readTwice(): Row {
+  progress(`${plainKeys} plain keys, read by sshpk too`);
+  const { found, ...counts } = secondReading(plainKeys, Math.floor(Math.random() * 2 ** 31));
+  for (const line of found) progress(`sshpk alone refuses: ${line}`);
+  return counts;
+}
+
 progress(`fuzzing for ${seconds / 2} s`);
-const rows: Row[] = [...(await fuzz()), await load(), await rebuilds(), await faults(seconds / 2)];
+const rows: Row[] = [
+  ...(await fuzz()),
+  readTwice(),
+  await load(),
+  await rebuilds(),
+  await faults(seconds / 2),
+];
 
 const heads = ["what", "cases tried", "refused", "faults injected", "logins lost", "bytes lost"];
 const cells = rows.map((row) =>

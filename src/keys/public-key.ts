@@ -227,7 +227,11 @@ function positiveInteger(bytes: Buffer): bigint | null {
   return BigInt(`0x${bytes.toString("hex")}`);
 }
 
-function sshpkAgrees(type: string, blob: string, fingerprint: string): boolean {
+/**
+ * Whether sshpk reads a key of this type out of the base64, and nothing else. It is looser than the grammar above, and
+ * no key is known that it alone refuses; it would notice a mistake in that grammar.
+ */
+export function sshpkAgrees(type: string, blob: string, fingerprint: string): boolean {
   try {
     const key = sshpk.parseKey(`${type} ${blob}`, "ssh");
     return (

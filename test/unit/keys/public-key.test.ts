@@ -2,9 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { type PublicKey, parsePublicKey } from "../../../src/keys/public-key.ts";
+import { fingerprintOf, type PublicKey, parsePublicKey, sshpkAgrees } from "../../../src/keys/public-key.ts";
 import { refusedBySshKeygen } from "../../../src/keys/ssh-keygen.ts";
 import { isRefusal } from "../../../src/problem.ts";
+import { plainKey, wire as wireBytes } from "../../corpus/plain-keys.ts";
 
 const folder = mkdtempSync("/tmp/keys-");
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -15,16 +16,8 @@ function makeKey(...options: string[]): string {
   return readFileSync(`${file}.pub`, "utf8").trim();
 }
 
-/** The bytes of an SSH string (RFC 4251, 5). */
-function wire(...parts: (string | Buffer)[]): string {
-  const strings = parts.map((part) => {
-    const bytes = Buffer.from(part);
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    return Buffer.concat([length, bytes]);
-  });
-  return Buffer.concat(strings).toString("base64");
-}
+/** The base64 of SSH strings. */
+const wire = (...parts: (string | Buffer)[]) => wireBytes(...parts).toString("base64");
 
 const ed25519 = makeKey("-t", "ed25519");
 const [, ed25519Blob = ""] = ed25519.split(" ");
@@ -139,6 +132,51 @@ describe("refuses", () => {
     const result = parsePublicKey(line);
     expect(isRefusal(result) && result.text).toMatch(reason);
     expect(isRefusal(result) && result.hint).not.toBe("");
+  });
+});
+
+describe("sshpk reads each key a second time, and by itself", () => {
+  const bytes = Buffer.from(ed25519Blob, "base64");
+  const modulus = Buffer.from(`00${"ff".repeat(256)}`, "hex");
+  const agrees = (type: string, blob: string) => sshpkAgrees(type, blob, fingerprintOf(blob));
+
+  test("agrees with all that is taken", () => {
+    let taken = 0;
+    fc.assert(
+      fc.property(plainKey, (line) => {
+        const key = parsePublicKey(line);
+        if (isRefusal(key)) expect(key.text).not.toBe("The key is not a valid key of its type.");
+        else taken++;
+      }),
+      { numRuns: 2000 },
+    );
+    expect(taken).toBeGreaterThan(1000);
+  });
+
+  test.each([
+    ["a trailing byte", "ssh-ed25519", Buffer.concat([bytes, Buffer.alloc(1)]).toString("base64")],
+    ["a byte that is missing", "ssh-ed25519", bytes.subarray(0, -1).toString("base64")],
+    ["31 bytes of key", "ssh-ed25519", wire("ssh-ed25519", bytes.subarray(-31))],
+    [
+      "33 bytes of key",
+      "ssh-ed25519",
+      wire("ssh-ed25519", Buffer.concat([bytes.subarray(-32), bytes.subarray(-1)])),
+    ],
+    ["another type inside", "ssh-ed25519", wire("ssh-rsa", Buffer.from([3]), modulus)],
+    ["another curve inside", "ecdsa-sha2-nistp384", wire("ecdsa-sha2-nistp384", "nistp256", point)],
+    ["a curve that nobody has", "ecdsa-sha2-nistp25", wire("ecdsa-sha2-nistp25", "nistp25", point)],
+    ["RSA with superfluous zeros", "ssh-rsa", wire("ssh-rsa", Buffer.from([0, 3]), modulus)],
+    ["RSA with a negative modulus", "ssh-rsa", wire("ssh-rsa", Buffer.from([3]), modulus.subarray(1))],
+    ["RSA without a modulus", "ssh-rsa", wire("ssh-rsa", Buffer.from([3]))],
+    ["a type alone", "ssh-ed25519", wire("ssh-ed25519")],
+  ])("refuses %s", (_, type, blob) => {
+    expect(isRefusal(parsePublicKey(`${type} ${blob}`))).toBe(true);
+    expect(agrees(type, blob)).toBe(false);
+    expect(agrees("ssh-ed25519", ed25519Blob)).toBe(true);
+  });
+
+  test("refuses another fingerprint", () => {
+    expect(sshpkAgrees("ssh-ed25519", ed25519Blob, fingerprintOf(wire("ssh-ed25519", bytes)))).toBe(false);
   });
 });
 
