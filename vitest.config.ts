@@ -1,10 +1,6 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  // Unit tests run on Node, which has an SQLite of its own.
-  resolve: {
-    alias: [{ find: /^bun(:sqlite)?$/, replacement: `${import.meta.dirname}/test/unit/bun.ts` }],
-  },
   test: {
     include: ["test/**/*.test.ts"],
     // A test on a throwaway machine waits for real programs; the bound is there so that a hang ends.

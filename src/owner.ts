@@ -33,7 +33,7 @@ const largestOfRuntime = 2 ** 31 - 1;
 
 /** seteuid(2) and setegid(2) of the C library, for all ids that there are. Loaded when needed: unit tests run on Node. */
 function ofLibrary(): { setegid(id: number): void; seteuid(id: number): void } {
-  const { dlopen } = process.getBuiltinModule("bun:ffi");
+  const { dlopen } = process.getBuiltinModule("bun:ffi") as typeof import("bun:ffi");
   const id = { args: ["u32"], returns: "i32" } as const;
   const { symbols } = dlopen("libc.so.6", { setegid: id, seteuid: id });
   const become = (call: (id: number) => number) => (id: number) => {

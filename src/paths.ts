@@ -7,6 +7,8 @@ export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
 /** Starts the real borg (libexec/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
+/** SQLite as commands use it: the native code of better-sqlite3. Bun does not load a file that has its own name, better_sqlite3.node. */
+export const addonFile = `${libraryFolder}/sqlite.node`;
 /** What sshd calls (AuthorizedKeysCommand), and operators. */
 export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";

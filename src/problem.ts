@@ -40,6 +40,10 @@ export class OperatorError extends Error {
   }
 }
 
+/** What to do where a file of the server's own is missing or damaged. */
+export const installAgain =
+  "Make the container anew from its image; without a container, run libexec/install in the source of borgserver.";
+
 /** Everything that is wrong with what the operator gave: nothing has been changed. */
 export class ProblemsFound extends Error {
   readonly problems: readonly Problem[];

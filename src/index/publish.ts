@@ -1,12 +1,12 @@
 import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { type Database, openDatabase } from "../database.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import { OperatorError } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
 import { type Landlock, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
 import { countServed, servedFileOf, writeServed } from "./served.ts";
-import { type Database, openDatabase } from "./sqlite.ts";
 
 /** All that an index says. */
 export interface IndexContent {
@@ -63,16 +63,16 @@ function build(file: string, old: string, content: IndexContent, progress: Progr
   const unchanged = content.accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
-    // No journal on disk while it is built: a crash leaves a file that nobody reads. The finished file is in
-    // rollback mode, which a reader without write access can open.
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
+    // No journal on disk while it is built: a crash leaves a file that nobody reads. (OFF is what better-sqlite3 does
+    // not allow.) The finished file is in rollback mode, which a reader without write access can open.
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
     if (unchanged.length > 0) database.prepare("ATTACH ? AS old").run(old);
     database.exec("BEGIN");
     database.exec(schema);
     if (unchanged.length > 0) carryOver(unchanged, database);
     insert(content, database, progress);
     database.exec("COMMIT");
-    return database.prepare<{ keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
+    return database.prepare<[], { keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
   } finally {
     database.close();
   }

@@ -1,16 +1,18 @@
+import { statSync } from "node:fs";
+import { type Database, openDatabase } from "../database.ts";
 import type { Account } from "../keys/account.ts";
 import type { FileState, PublishedFiles } from "../keys/file-state.ts";
 import type { KeyAt } from "../keys/key-file.ts";
+import { OperatorError } from "../problem.ts";
 import { type Role, roleNames } from "../role.ts";
-import { openAnyIndex, openIndex } from "./lookup.ts";
-import { type Database, pragma } from "./sqlite.ts";
+import { grantQuery, schemaVersion, whyUnreadable } from "./schema.ts";
 
 /** The accounts of a published index, with their keys. Throws where the index cannot answer. */
 export function readIndex(file: string): Omit<Account, "state">[] {
   return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
     for (const { account, ...key } of index
-      .prepare<KeyAt & { account: string }>(
+      .prepare<[], KeyAt & { account: string }>(
         "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant ORDER BY line",
       )
       .all()) {
@@ -19,37 +21,42 @@ export function readIndex(file: string): Omit<Account, "state">[] {
       else keys.set(account, [key]);
     }
     return index
-      .prepare<Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
+      .prepare<[], Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
       .all()
       .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
   });
 }
 
+/** Whether a published index lets an account in with a key: what a login asks. Throws where it cannot answer. */
+export function isGranted(file: string, account: string, fingerprint: string): boolean {
+  return withIndex(
+    file,
+    (index) => index.prepare<[string, string]>(grantQuery).get(account, fingerprint) !== undefined,
+  );
+}
+
 /** The key files of a published index; none where it cannot answer or is damaged. */
 export function publishedFiles(file: string): PublishedFiles {
-  try {
-    return withIndex(file, (index) => {
-      if (pragma(index, "integrity_check") !== "ok") return new Map();
+  const none: PublishedFiles = new Map();
+  return answerOr(none, () =>
+    withIndex(file, (index) => {
+      if (!isWhole(index)) return none;
       const rows = index
-        .prepare<FileState & { source: string }>(
+        .prepare<[], FileState & { source: string }>(
           "SELECT source, size, mtime, ctime, inode, device, hash FROM account WHERE size IS NOT NULL",
         )
         .all();
       return new Map(rows.map((row) => [row.source, row]));
-    });
-  } catch {
-    return new Map();
-  }
+    }),
+  );
 }
 
 /** The accounts of a published index, by name and role; none where it cannot answer, or not to this user. */
 export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
-  try {
-    const sql = "SELECT name, role FROM account";
-    return withIndex(file, (index) => index.prepare<Pick<Account, "name" | "role">>(sql).all());
-  } catch {
-    return [];
-  }
+  const sql = "SELECT name, role FROM account";
+  return answerOr([], () =>
+    withIndex(file, (index) => index.prepare<[], Pick<Account, "name" | "role">>(sql).all()),
+  );
 }
 
 /**
@@ -57,24 +64,46 @@ export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
  * columns. Null where it cannot answer or is damaged.
  */
 export function rolesInIndex(file: string): Set<Role> | null {
+  return answerOr(null, () =>
+    withIndex(
+      file,
+      (index) => {
+        if (!isWhole(index)) return null;
+        const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
+        const found = index.prepare<[], { role: string }>(sql).all();
+        return new Set(roleNames.filter((name) => found.some(({ role }) => role === name)));
+      },
+      { anyVersion: true },
+    ),
+  );
+}
+
+/** SQLite's own check of the file, page by page. */
+const isWhole = (index: Database) => index.pragma("integrity_check", { simple: true }) === "ok";
+
+/** What a query answers, or this where the index cannot. That SQLite itself is missing is no fault of an index. */
+function answerOr<T>(otherwise: T, query: () => T): T {
   try {
-    const index = openAnyIndex(file);
-    try {
-      if (pragma(index, "integrity_check") !== "ok") return null;
-      const sql = "SELECT DISTINCT role FROM account WHERE source LIKE '/%'";
-      const found = index.prepare<{ role: string }>(sql).all();
-      return new Set(roleNames.filter((name) => found.some(({ role }) => role === name)));
-    } finally {
-      index.close();
-    }
-  } catch {
-    return null;
+    return query();
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    return otherwise;
   }
 }
 
-function withIndex<T>(file: string, query: (index: Database) => T): T {
-  const index = openIndex(file);
+/** Longest wait for a lock, in milliseconds: nothing locks a published index. */
+const lockTimeout = 500;
+
+function withIndex<T>(file: string, query: (index: Database) => T, { anyVersion = false } = {}): T {
+  // SQLite would wait on a FIFO, which has no end.
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+    throw new Error("it is not a regular file");
+  const index = openDatabase(file, { readonly: true, timeout: lockTimeout });
   try {
+    const mark = (name: string) => index.pragma(name, { simple: true });
+    const version = anyVersion ? schemaVersion : mark("user_version");
+    const reason = whyUnreadable(mark("application_id"), version);
+    if (reason) throw new Error(reason);
     return query(index);
   } finally {
     index.close();

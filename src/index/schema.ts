@@ -4,6 +4,19 @@ export const applicationId = 0x626f7267;
 /** Counted up with every change of the tables; a program reads its own version alone. */
 export const schemaVersion = 4;
 
+/** Why this program reads no index out of a database with these marks (PRAGMA application_id, user_version); null where it does. */
+export function whyUnreadable(application: unknown, version: unknown): string | null {
+  if (application !== applicationId) return "it is not a borgserver index";
+  if (version !== schemaVersion)
+    return `its schema is version ${version}, this program reads version ${schemaVersion}`;
+  return null;
+}
+
+/** What a login asks, of an account and a fingerprint. */
+export const grantQuery = `
+  SELECT role, type, blob, addresses, expires, arguments, landlock FROM grant JOIN role ON role.name = grant.role
+  WHERE account = ? AND fingerprint = ?`;
+
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree; `role` the extra arguments of borg
  * serve, as a JSON array, and how sessions are confined: nothing at a login sees the environment. `account` is

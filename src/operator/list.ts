@@ -37,6 +37,7 @@ export function publishedAccounts(): Omit<Account, "state">[] {
   try {
     return readIndex(indexFile);
   } catch (error) {
+    if (error instanceof OperatorError) throw error;
     throw new OperatorError(
       `the index ${indexFile} cannot answer: ${reasonOf(error)}`,
       isRoot() ? "To build it anew: index rebuild --full" : "Only root and the login program may read it.",

@@ -76,7 +76,8 @@ function placesProblem(sshd: number): string | null {
 /** sshd's own question, as its account, about a key that nobody has. */
 function answerProblem(): string | null {
   const unsafe = unsafePart(programFile);
-  if (unsafe) return `every login is denied: ${unsafe.text}. ${unsafe.hint}`;
+  if (unsafe)
+    return `every login is denied, because sshd does not run ${programFile}: ${unsafe.text}. ${unsafe.hint}`;
   const question = ["authorized-keys", "borg", `SHA256:${"0".repeat(43)}`];
   const { status, stderr } = spawnSync(
     "setpriv",

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { type Database, openDatabase } from "../database.ts";
 import { reasonOf } from "../failure.ts";
-import { type Database, openDatabase } from "../index/sqlite.ts";
 import { isRoot } from "../owner.ts";
 import { OperatorError } from "../problem.ts";
 import { foreignOwner } from "../user-namespace.ts";
@@ -33,6 +33,7 @@ function take(file: string): Database {
     return database;
   } catch (error) {
     database?.close();
+    if (error instanceof OperatorError) throw error;
     if ((error as { code?: string }).code === "SQLITE_BUSY")
       throw new OperatorError(
         "another command has been changing the server for a minute",

@@ -3,7 +3,7 @@ import { readAccountFiles } from "../accounts/account-files.ts";
 import { ownIds } from "../accounts/account-plan.ts";
 import { codeOf } from "../failure.ts";
 import { isRoot } from "../owner.ts";
-import { borgHome, programFile } from "../paths.ts";
+import { addonFile, borgHome, programFile } from "../paths.ts";
 import { OperatorError } from "../problem.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { unsafePart } from "./login-program.ts";
@@ -16,8 +16,13 @@ export function checkRequirements(): string[] {
   const warnings = requireRights();
   requireWritable();
   requireIds();
-  const unsafe = unsafePart(programFile);
-  if (unsafe) throw new OperatorError(`every login would be denied: ${unsafe.text}`, unsafe.hint);
+  for (const [program, cost] of [
+    [programFile, "every login would be denied, because sshd does not run"],
+    [addonFile, "the server does not load"],
+  ] as const) {
+    const unsafe = unsafePart(program);
+    if (unsafe) throw new OperatorError(`${cost} ${program}: ${unsafe.text}`, unsafe.hint);
+  }
   return warnings;
 }
 

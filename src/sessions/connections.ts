@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
 import { gidOfAccount } from "../accounts/account-plan.ts";
-import { lookUpGrant } from "../index/lookup.ts";
+import { isGranted } from "../index/read.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { ConnectionRecord } from "../login/connection-record.ts";
 import { connectionFolder, indexFile } from "../paths.ts";
@@ -27,8 +27,7 @@ export function makeConnectionFolder(): void {
 }
 
 /** What the published index says. */
-export const opensByIndex: Opens = (account, fingerprint) =>
-  lookUpGrant(indexFile, account, fingerprint) !== null;
+export const opensByIndex: Opens = (account, fingerprint) => isGranted(indexFile, account, fingerprint);
 
 /** What an index of these accounts would say. All key files must have been read for it. */
 export function opensByAccounts(accounts: readonly FoundAccount[]): Opens {

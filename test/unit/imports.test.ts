@@ -31,7 +31,6 @@ test("the login path loads what it needs and nothing else", () => {
     "failure.ts",
     "index/lookup.ts",
     "index/schema.ts",
-    "index/sqlite.ts",
     "login/authorized-keys.ts",
     "login/connection-record.ts",
     "login/deadline.ts",
@@ -41,6 +40,20 @@ test("the login path loads what it needs and nothing else", () => {
     "printable.ts",
     "role.ts",
   ]);
+});
+
+test("an SQLite for logins and one for commands, each opened in one place", () => {
+  const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
+  const importersOf = (name: string) => files.filter((file) => importsOf(file, loads).includes(name));
+  expect(importersOf("bun:sqlite")).toEqual(["index/lookup.ts"]);
+  expect(importersOf("index/lookup.ts")).toEqual(["login/authorized-keys.ts"]);
+  expect(importersOf("better-sqlite3")).toEqual(["database.ts"]);
+  for (const file of ["operator/command.ts", "server/start.ts"]) {
+    expect(reachable(file)).toContain("better-sqlite3");
+    expect(reachable(file)).not.toContain("bun:sqlite");
+  }
 });
 
 test("what computes touches neither files nor programs", () => {

@@ -14,9 +14,9 @@ import {
 } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { openDatabase } from "../../../src/database.ts";
 import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
 import { publishedFiles, readIndex } from "../../../src/index/read.ts";
-import { openDatabase } from "../../../src/index/sqlite.ts";
 import { gatherAccounts } from "../../../src/keys/gather.ts";
 
 const rights: Omit<IndexContent, "accounts"> = {
@@ -201,7 +201,7 @@ test("an index with a page that is damaged is not carried over, even if its acco
   rebuild(index, {});
   const database = openDatabase(index, { readonly: true, timeout: 0 });
   const page = database
-    .prepare<{ rootpage: number }>("SELECT rootpage FROM sqlite_schema WHERE name = 'grant'")
+    .prepare<[], { rootpage: number }>("SELECT rootpage FROM sqlite_schema WHERE name = 'grant'")
     .get();
   database.close();
   const file = openSync(index, "r+");
