@@ -28,18 +28,7 @@ export async function faults(seconds: number): Promise<Row> {
     const before = { files: await machine.ok(files), foreign: await machine.ok(foreign) };
 
     const logins = logInAllTheTime(machine, "steady");
-    const killed = await machine.ok(
-      `end=$(($(date +%s) + ${Math.ceil(seconds)})) round=0
-       while [ "$(date +%s)" -lt "$end" ]; do
-         round=$((round + 1)) name=/sshkeys/repos/other$((round % 7))
-         if [ -e $name ]; then rm $name; else cp /client/other.pub $name; fi
-         case $((round % 3)) in 0) index rebuild & ;; *) update-borgusers & ;; esac >/dev/null 2>&1
-         sleep "0.$(shuf -n 1 -i 000-250 | xargs printf %03d)"
-         kill -9 $! 2>/dev/null
-         wait $! 2>/dev/null && continue
-         [ $? = 137 ] && echo killed
-       done`,
-    );
+    const killed = await machine.ok(`${import.meta.dirname}/kill_commands ${Math.ceil(seconds)}`);
     const { tried, lost } = await logins.stop();
     await machine.ok("update-borgusers");
     const after = { files: await machine.ok(files), foreign: await machine.ok(foreign) };

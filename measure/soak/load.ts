@@ -1,5 +1,5 @@
 import { existsSync, rmdirSync } from "node:fs";
-import { Machine } from "../../test/machine/machine.ts";
+import { Machine, programs } from "../../test/machine/machine.ts";
 import { progress, type Row, row } from "./row.ts";
 
 const clients = 300;
@@ -15,10 +15,6 @@ const groupTime = isFirstVersion
 
 /** What another address holds meanwhile: it tries to get more connections than it may have, and never logs in. */
 const idlers = 600;
-const holdPlaces = `import socket, sys
-held = [socket.create_connection(("127.0.0.1", 22), source_address=("127.0.0.2", 0)) for _ in range(${idlers})]
-print("there", flush=True); sys.stdin.read()
-`;
 
 /**
  * Clients that connect in the same second, from one address, each to an account of its own; the keys of some of
@@ -36,18 +32,11 @@ export async function load(): Promise<Row> {
     await machine.pinHostKeys();
     await machine.ok(`mkdir ${group} && echo "$(pgrep -x -o sshd)" >${group}/cgroup.procs`);
     const processorTime = async () => Number(await machine.ok(groupTime));
-    await machine.write("/client/hold.py", holdPlaces);
-    const holder = machine.spawn("exec python3 /client/hold.py");
+    const holder = machine.spawn(`exec python3 ${programs}/idle.py 22 127.0.0.2 ${idlers}`);
     await new Promise((resolve) => holder.stdout!.once("data", resolve));
     const before = await processorTime();
     const started = Date.now();
-    const printed = await machine.ok(
-      `for n in $(seq ${clients}); do
-         { said=$(ssh -i /client/c$n -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes \
-             c$n@127.0.0.1 borg serve </dev/null 2>&1); echo "$? $n $(echo "$said" | tr -s '\\r\\n' ' ')"; } &
-       done
-       wait`,
-    );
+    const printed = await machine.ok(`${import.meta.dirname}/connect_at_once ${clients}`);
     const seconds = (Date.now() - started) / 1000;
     const results = printed
       .trimEnd()
@@ -82,16 +71,5 @@ export async function load(): Promise<Row> {
 
 /** Peak memory and processor time of the login program, called as sshd does. */
 async function loginProgram(machine: Machine): Promise<string> {
-  await machine.write(
-    "/client/measure.py",
-    `import resource, subprocess, sys
-fingerprint = subprocess.check_output(["ssh-keygen", "-lf", "/client/c300.pub"], text=True).split()[1]
-for _ in range(50):
-    subprocess.run(["setpriv", "--reuid", "borgkeys", "--regid", "borgkeys", "--clear-groups", "env", "-i",
-        "/usr/local/bin/borgserver", "authorized-keys", "c300", fingerprint], stdout=subprocess.DEVNULL, check=True)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(f"{used.ru_maxrss / 1024:.0f} MiB at most, {(used.ru_utime + used.ru_stime) / 50 * 1000:.0f} ms of processor time")
-`,
-  );
-  return (await machine.ok("/usr/bin/python3 /client/measure.py")).trim();
+  return (await machine.ok(`python3 ${import.meta.dirname}/login_cost.py c${clients}`)).trim();
 }

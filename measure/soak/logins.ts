@@ -5,16 +5,7 @@ export function logInAllTheTime(
   machine: Machine,
   account: string,
 ): { stop(): Promise<{ tried: number; lost: number }> } {
-  const loop = machine.spawn(
-    `rm -f /client/stop /client/logins
-     for client in 1 2; do
-       until [ -e /client/stop ]; do
-         said=$(ssh -i /client/${account} -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes \
-           ${account}@127.0.0.1 borg serve </dev/null 2>&1) && echo in >>/client/logins || echo "out: $said" >>/client/logins
-       done &
-     done
-     wait`,
-  );
+  const loop = machine.spawn(`exec ${import.meta.dirname}/log_in_until_stopped ${account}`);
   const ended = finished(loop);
   return {
     async stop() {

@@ -37,11 +37,7 @@ interface Attempt {
 
 /** Attempts to log in, several at a time. @returns of each "account keys exit-code borg-sessions", sorted */
 async function logIn(attempts: readonly Attempt[]): Promise<string[]> {
-  const one = `account=$1; shift; keys=$*; for key; do set -- "$@" -i "/client/$key"; shift; done
-    sessions=$(ssh "$@" -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes "$account@127.0.0.1" borg serve \
-      </dev/null 2>&1 | grep -c "before repository was opened"; exit "\${PIPESTATUS[0]}")
-    echo "$account $keys $? $sessions"`;
-  const printed = await machine.ok(`xargs -P 4 -L 1 bash -c '${one}' attempt`, {
+  const printed = await machine.ok(`xargs -P 4 -L 1 ${programs}/log_in`, {
     input: lines(attempts.map(({ account, keys }) => `${account} ${keys.join(" ")}`)),
   });
   return printed.trimEnd().split("\n").sort();
