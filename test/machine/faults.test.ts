@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 // A command is killed, or the kernel fails it, at each system call with which it changes a file of the server.
 // strace(1) tells the calls of a run that nothing disturbs; then each of them in turn is the one that goes wrong.
@@ -30,55 +30,9 @@ beforeAll(async () => {
 });
 afterAll(() => machine?.stop());
 
-/** For bash in the machine; to enter it anew for each step would take longer than the step. */
-const functions = `
-export LC_ALL=C
-keep() {
-  rm -rf /client/start && mkdir /client/start
-  cp -a --parents /etc/passwd /etc/shadow /var/lib/borgserver /repos /run/borgserver /client/start
-}
-restore() {
-  rm -rf /etc/passwd.* /etc/shadow.* /var/lib/borgserver /repos /run/borgserver
-  cp -a /client/start/. /
-}
-state() {
-  cat /etc/passwd /etc/shadow /run/borgserver/settings.json; echo
-  find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos /run/borgserver -printf '%p %U:%G %m\\n' | sort
-  index list --json
-}
-# What sshd is told about each login that the change gives, takes or leaves alone.
-answers() {
-  for login in bystander:b stay:a stay:b leave:a come:b move:a; do
-    setpriv --reuid borgkeys --regid borgkeys --clear-groups env -i /usr/local/bin/borgserver \\
-      authorized-keys "\${login%:*}" "$(cat "/client/\${login#*:}.fingerprint")" 2>&1 || echo "exit $?"
-  done
-}
-foreign() { grep -av :borgserver: /etc/passwd; grep -Ev '^(borg|bystander|stay|leave|come|move):' /etc/shadow; }
-# Lines of the account files that are none, or there twice; and what happened to lines that are not ours.
-damage() {
-  awk -F: 'NF != 7 || seen[$1]++' /etc/passwd
-  awk -F: 'NF != 9 || seen[$1]++' /etc/shadow
-  foreign | diff /client/foreign -
-}
-login() {
-  ssh -i /client/b -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes \\
-    bystander@127.0.0.1 borg serve </dev/null >/client/login 2>&1 || cat /client/login
-}
-# One run that goes wrong, what is then, and what the next run makes of it; fields end with 0x1f, a step with 0x1e.
-step() { # CALL FAULT NTH PATH
-  restore
-  strace -y -s 0 -qq -e signal=none -P "$4" -e "trace=$1" -e "inject=$1:$2:when=$3" -o /client/calls $command >/client/said 2>&1
-  printf '%s\\037' $? "$(grep -E '= \\?$|\\(INJECTED\\)$' /client/calls)" "$(cat /client/said)"
-  answers >/client/now
-  cmp -s /client/before /client/now && printf before
-  cmp -s /client/after /client/now && printf after
-  printf '\\037%s\\037%s\\037' "$(damage)" "$($log_in)"
-  printf '%s\\037%s\\036' "$($command >/client/said 2>&1 || cat /client/said)" "$(state | diff /client/wanted -)"
-}
-`;
-
+/** Runs a script of the functions of test/programs/faults.sh; to enter the machine for each would take longer than they do. */
 async function bash(script: string): Promise<string> {
-  await machine.write("/client/script", functions + script);
+  await machine.write("/client/script", `. ${programs}/faults.sh\n${script}`);
   return machine.ok("bash /client/script");
 }
 
@@ -160,9 +114,9 @@ async function goWrong(
   const steps = calls.map((call, i) => {
     // A real login where a file took another's place just before, or is about to.
     const login = serverRuns && [call, calls[i - 1]].some((each) => each?.name.startsWith("rename"));
-    return `log_in=${login ? "login" : ""} step ${call.name} ${how(call)} ${call.nth} ${call.path}`;
+    return `step '${command}' ${login ? "login" : "true"} ${call.name} ${how(call)} ${call.nth} ${call.path}`;
   });
-  const output = await bash(`command='${command}'\n${steps.join("\n")}`);
+  const output = await bash(steps.join("\n"));
   const records = output.split("\x1e").slice(0, -1);
   expect(records).toHaveLength(calls.length);
   return records.map((record, i) => {
