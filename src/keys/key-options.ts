@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { IPv4, IPv6 } from "ipaddr.js";
+import ipaddr from "ipaddr.js";
 import { isRefusal, type Refusal } from "../problem.ts";
 
 /** How far a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string where it is not. */
@@ -115,7 +115,7 @@ function addressProblem(pattern: string): string | null {
 /** sshd takes a network with host bits for an error, and denies the login (addr_pton_cidr in OpenSSH's addr.c). */
 function networkProblem(address: string, bits: string): string | null {
   const network = `${address}/${bits}`;
-  const family = isIPv4(address) ? IPv4 : IPv6;
+  const family = isIPv4(address) ? ipaddr.IPv4 : ipaddr.IPv6;
   const isPlain = isIPv4(address) || (isIPv6(address) && !/[.%]/.test(address));
   if (!isPlain || !/^[0-9]{1,3}$/.test(bits) || !family.isValidCIDR(network))
     return "there is a network that is none.";
