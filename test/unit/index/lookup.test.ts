@@ -1,6 +1,6 @@
 /** Commands write the index with better-sqlite3; a login reads it with the SQLite of its runtime, which is Bun. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openDatabase } from "../../../src/database.ts";
@@ -15,8 +15,7 @@ const folder = mkdtempSync("/tmp/lookup-");
 afterAll(() => rmSync(folder, { recursive: true }));
 const file = `${folder}/index.sqlite`;
 
-const platform = process.arch === "x64" ? "x64-baseline" : "aarch64";
-const bun = `node_modules/@oven/bun-linux-${platform}/bin/bun`;
+const [bun = "no Bun"] = globSync("node_modules/@oven/bun-*/bin/bun");
 
 /** What logins of these accounts with these keys are told. */
 function ask(
