@@ -1,4 +1,5 @@
 import Sqlite, { type Database } from "better-sqlite3";
+import { reasonOf } from "./failure.ts";
 import { addonFile } from "./paths.ts";
 import { installAgain, OperatorError } from "./problem.ts";
 
@@ -32,7 +33,7 @@ function load(): unknown {
   try {
     process.dlopen(module, addonFile);
   } catch (error) {
-    throw new OperatorError(`${addonFile} cannot be loaded: ${(error as Error).message}`, installAgain);
+    throw new OperatorError(`${addonFile} cannot be loaded: ${reasonOf(error)}`, installAgain);
   }
   return module.exports;
 }
