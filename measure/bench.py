@@ -698,7 +698,7 @@ def results(bench: Bench) -> str:
         "Node " + first_line(os.environ["NODE"], "--version"),
         "borgserver " + first_line(PROGRAM, "--version"),
     ]
-    place = first_line("/usr/bin/findmnt", "-nv", "-o", "FSTYPE,SOURCE", "--mountpoint", PROGRAM)
+    place = first_line("/usr/bin/findmnt", "-nv", "-o", "FSTYPE,SOURCE", "--target", PROGRAM)
     lines = [
         "# Results of scripts/bench",
         "",
@@ -706,8 +706,8 @@ def results(bench: Bench) -> str:
         f"- {model[1] if model else platform.machine()}, {os.cpu_count()} processors, "
         f"Linux {'.'.join(platform.release().split('.')[:2])}",
         f"- {'; '.join(versions)}",
-        f"- Our executable and the empty one are on a disk ({' of '.join(place.split())}), as cp(1) writes them and as "
-        "a container has them; keys, index and repositories are on a tmpfs. All are in memory when they are measured.",
+        f"- Our executable and the empty one are on {' of '.join(place.split())}, as cp(1) writes them and as a "
+        "container has them; keys, index and repositories are on a tmpfs. All are in memory when measured.",
         f"- In this machine {confined[0] if confined else 'nobody said how sessions are confined'}.",
         "",
         "*Theirs* is a second sshd with the same options in the same machine: one account, one `authorized_keys`",
