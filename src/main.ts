@@ -2,9 +2,9 @@ import { authorizedKeys } from "./login/authorized-keys.ts";
 import { setDeadline } from "./login/deadline.ts";
 
 /**
- * sshd waits for the answer while a client does; a login that could not be decided by then is denied. The answer
- * needs a hundredth of that processor time. The wall time is for a small share of a processor, on which the same takes
- * long without being stuck; two answers fit into sshd's LoginGraceTime (libexec/sshd_config.template).
+ * sshd and the client wait for the answer, and a login that is not decided by then is denied. The answer needs a hundredth
+ * of that processor time. The wall time is longer, so that a small share of a processor makes it late and not denied; two
+ * answers fit into sshd's LoginGraceTime (libexec/sshd_config.template).
  */
 const longestLogin = { processor: 2, real: 20 }; // seconds
 

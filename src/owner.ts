@@ -14,7 +14,7 @@ export function asOwner({ uid, gid }: Owner, command: readonly string[]): string
   return ["/usr/bin/setpriv", ...ids, "--", ...command];
 }
 
-/** Looks at files with the owner's rights: network file systems may close to root what is open to it (exports(5), root_squash). */
+/** Looks at files with the owner's rights: network file systems may deny root what they allow the owner (exports(5), root_squash). */
 export function whileOwner<Result>({ uid, gid }: Owner, look: () => Result): Result {
   if (!isRoot()) return look();
   const { setegid, seteuid } = uid > largestOfRuntime || gid > largestOfRuntime ? ofLibrary() : process;
@@ -28,10 +28,10 @@ export function whileOwner<Result>({ uid, gid }: Owner, look: () => Result): Res
   }
 }
 
-/** Larger ids the runtime's own seteuid does not take. */
+/** The runtime's own seteuid refuses larger ids. */
 const largestOfRuntime = 2 ** 31 - 1;
 
-/** seteuid(2) and setegid(2) of the C library, for all ids that there are. Loaded when needed: unit tests run on Node. */
+/** seteuid(2) and setegid(2) of the C library, which take every id. Loaded when needed, because unit tests run on Node. */
 function ofLibrary(): { setegid(id: number): void; seteuid(id: number): void } {
   const { dlopen } = process.getBuiltinModule("bun:ffi") as typeof import("bun:ffi");
   const id = { args: ["u32"], returns: "i32" } as const;
@@ -42,7 +42,7 @@ function ofLibrary(): { setegid(id: number): void; seteuid(id: number): void } {
   return { setegid: become(symbols.setegid), seteuid: become(symbols.seteuid) };
 }
 
-/** Looks as root; where the storage closes that to root, as the owner. Throws what either look throws. */
+/** Looks as root, and if the storage denies that, as the owner. Throws what either look throws. */
 export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result {
   try {
     return look();
@@ -52,7 +52,7 @@ export function asRootOrOwner<Result>(owner: Owner, look: () => Result): Result 
   }
 }
 
-/** Network file systems may close to root what is open to its owner (exports(5), root_squash). */
+/** Network file systems may deny root what they allow the owner (exports(5), root_squash). */
 export function isClosedToRoot(error: unknown): boolean {
   return ["EACCES", "EPERM"].includes(codeOf(error) ?? "");
 }

@@ -1,7 +1,7 @@
-/** Where things are on a server. Fixed: sshd checks some of them, operators mount others. */
+/** Paths on a server. They are fixed: sshd checks some of them, operators mount others. */
 export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
-/** The server's own records, which lie with the repositories and which no session but an admin's can reach. */
+/** The server's own records, next to the repositories. No session except an admin's can reach them. */
 export const recordsFolder = `${repositoryFolder}/.borgserver`;
 export const indexFile = "/var/lib/borgserver/index.sqlite";
 export const libraryFolder = "/usr/local/lib/borgserver";
@@ -14,13 +14,13 @@ export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";
 /** The number of the process that is this server's sshd (libexec/entrypoint). */
 export const sshdPidFile = `${runFolder}/sshd.pid`;
-/** A file for each connection, written by the login program. Not in runFolder, which is root's alone. */
+/** A file for each connection, written by the login program. Not in runFolder, which only root can enter. */
 export const connectionFolder = "/run/borgkeys";
-/** The settings of the start; there while, and since, the server runs in this container. */
+/** The settings of the server's start. It exists if a server was started in this container. */
 export const settingsFile = `${runFolder}/settings.json`;
 /** HOME of borg commands that operators run: borg keeps its cache and its record of known repositories here. */
 export const borgHome = "/var/cache/borgserver";
 export const hostKeyFolder = `${keyFolder}/host`;
-/** What sshd reads: copies that root alone can read. */
+/** The copies that sshd reads, which only root can read. */
 export const hostKeyCopies = `${runFolder}/host-keys`;
 export const lockFile = "/var/lib/borgserver/lock.sqlite";

@@ -1,6 +1,6 @@
 /**
- * A name as the kernel has it, bytes that need not be UTF-8, for people: bytes that are none are shown as escapes.
- * @param name a byte a character (latin1)
+ * A name for people. The kernel's names are bytes that need not be UTF-8; those that are not are shown as escapes.
+ * @param name with one character for each byte (latin1)
  */
 export function shownName(name: string): string {
   return name.replace(utf8Character, (found) =>
@@ -11,7 +11,7 @@ export function shownName(name: string): string {
 /** The same as one line, safe to print. */
 export const printableBytes = (name: Buffer) => printable(shownName(name.toString("latin1")));
 
-/** Each character of UTF-8 (RFC 3629, section 4), as one letter a byte, and each byte that belongs to none. */
+/** Each character of UTF-8 (RFC 3629, section 4), written with one letter for each byte, or a byte that belongs to none. */
 const utf8Character =
   /[^\x80-\xff]+|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\x80-\xff]/g;
 
@@ -20,14 +20,14 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, escaped);
 }
 
-/** Several lines: the same, but for line ends and tabs. */
+/** The same for several lines: line ends and tabs stay. */
 export function printableText(text: string): string {
   return text.replace(/[^\P{Cc}\n\r\t]|[\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, escaped);
 }
 
 /**
- * A program's output that arrives in parts, made safe to print: each part at once, but for a character whose bytes
- * have not all arrived.
+ * Makes a program's output safe to print while it arrives in parts. Only a character whose bytes have not all arrived
+ * waits for the next part.
  */
 export class PrintableOutput {
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });

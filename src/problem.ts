@@ -1,17 +1,17 @@
 import { printable } from "./printable.ts";
 
-/** Why something is not taken. */
+/** Why something is not taken. Both are shown as formatMessage has them. */
 export interface Refusal {
-  /** What is wrong. */
+  /** What is wrong: in small letters, without a full stop. */
   text: string;
-  /** What to do. */
+  /** What to do: whole sentences. */
   hint: string;
 }
 
 export const isRefusal = (result: unknown): result is Refusal =>
   typeof result === "object" && result !== null && "hint" in result;
 
-/** Something in a key file, a setting or a host key that the operator has to mend. */
+/** Something in a key file, a setting or a host key that the operator has to correct. */
 export interface Problem extends Refusal {
   /** The file, or the name of the setting. */
   where: string;
@@ -19,10 +19,24 @@ export interface Problem extends Refusal {
   line?: number;
 }
 
-/** One line for a terminal or a log; bytes that could move a cursor or end the line are shown as escapes. */
+/** Where a line gets too long for a reader, and for most terminals. */
+const longLine = 100;
+
+/**
+ * The one form of all messages: what is wrong and where, a full stop, and what to do. Where both do not fit into one
+ * line, what to do has a line of its own, indented. Bytes that could move a cursor or end a line are shown as escapes.
+ */
+export function formatMessage(what: string, hint = ""): string {
+  const [first, second] = [printable(what), printable(hint)];
+  if (second === "") return first;
+  const line = `${first}. ${second}`;
+  return line.length <= longLine ? line : `${first}\n  ${second}`;
+}
+
+/** The same for a problem: "FILE:LINE: what is wrong. What to do." */
 export function formatProblem({ where, line, text, hint }: Problem): string {
   const place = line === undefined ? where : `${where}:${line}`;
-  return printable(`${place}: ${text} ${hint}`);
+  return formatMessage(`${place}: ${text}`, hint);
 }
 
 /** Exit codes of the operator's commands. */

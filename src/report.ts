@@ -3,15 +3,19 @@ import { isatty } from "node:tty";
 import { codeOf, reasonOf } from "./failure.ts";
 import { pause } from "./pause.ts";
 import { PrintableOutput, printable, printableText } from "./printable.ts";
-import { exitCode, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
+import { exitCode, formatMessage, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
 import type { Progress } from "./progress.ts";
+
+// Messages have one form (formatMessage): "what is wrong, and where. What to do." What is wrong starts with a small
+// letter and has no full stop of its own; what to do is whole sentences, on an indented line where it gets long. A
+// problem starts with its file and line or its setting, everything else with "borgserver: ".
 
 /** Prints a line for the operator. */
 export function say(line: string): void {
   write(1, `${printable(line)}\n`);
 }
 
-/** Prints a value as JSON, whose own escapes stand for what could move a cursor. */
+/** Prints a value as JSON. Characters that could move a cursor are shown as JSON's own escapes. */
 export function sayJson(value: unknown): void {
   const lines = JSON.stringify(value, null, 2).split("\n");
   const jsonEscape = (character: string) =>
@@ -21,17 +25,15 @@ export function sayJson(value: unknown): void {
   for (const line of lines) write(1, `${line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, jsonEscape)}\n`);
 }
 
-/** Prints a line that does not belong to the result: a warning, a step of the start. */
-export function note(line: string): void {
-  complain(`borgserver: ${printable(line)}`);
+/** Prints what does not belong to the result: a warning, a step of the start. @param hint what to do */
+export function note(what: string, hint = ""): void {
+  write(2, `${formatMessage(`borgserver: ${what}`, hint)}\n`);
 }
 
-function complain(line: string): void {
+/** Prints a line above other output, where that is for a program to read. */
+export function heading(line: string): void {
   write(2, `${printable(line)}\n`);
 }
-
-/** Prints a line that stands above other output, where that is for a program to read. */
-export const heading = complain;
 
 /** Prints another program's text, of several lines: the help, a mistake in the command's words. */
 export function sayText(file: 1 | 2, text: string): void {
@@ -45,12 +47,12 @@ export async function passOn(output: AsyncIterable<Uint8Array>, file: 1 | 2): Pr
   write(file, printed.end());
 }
 
-/** How many items are worth a progress line, and how often it changes. */
+/** From how many items on there is a progress line, and how often it changes. */
 const manyItems = 2000;
 const progressPause = 100; // milliseconds
 let nextProgress = 0;
 
-/** Shows on a terminal how far long work is, each line in place of the one before; a log shows nothing. */
+/** Shows on a terminal how far long work is, each line instead of the one before. A log shows nothing. */
 export const showProgress: Progress = (what, done, all) => {
   if (all < manyItems || !isatty(2)) return;
   const line = done === all ? "" : `${what}: ${done} of ${all}`;
@@ -60,7 +62,7 @@ export const showProgress: Progress = (what, done, all) => {
   write(2, `\r\x1b[K${printable(line)}`);
 };
 
-/** Writes all of a text. A reader that has seen enough (`index list | head`) is no failure. */
+/** Writes all of a text. A reader that has seen enough (`index list | head`) is not a failure. */
 function write(file: number, text: string): void {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
@@ -70,7 +72,7 @@ function write(file: number, text: string): void {
       const code = codeOf(error);
       if (code === "EPIPE") return;
       if (code !== "EAGAIN") {
-        if (file === 2) return; // nobody is there to tell
+        if (file === 2) return; // there is nowhere else to say it
         throw error;
       }
       pause(1); // a full pipe
@@ -81,13 +83,13 @@ function write(file: number, text: string): void {
 /** Prints why a command failed. @returns its exit code */
 export function reportFailure(error: unknown): number {
   if (error instanceof ProblemsFound) {
-    for (const problem of error.problems) complain(formatProblem(problem));
+    for (const problem of error.problems) write(2, `${formatProblem(problem)}\n`);
     const { length } = error.problems;
-    note(`${length === 1 ? "1 problem" : `${length} problems`}; nothing was changed`);
+    note(`${length === 1 ? "1 problem" : `${length} problems`}, nothing was changed`);
     return error.code;
   }
   if (error instanceof OperatorError) {
-    note(error.hint ? `${error.message}. ${error.hint}` : error.message);
+    note(error.message, error.hint);
     return error.code;
   }
   note(reasonOf(error));

@@ -3,7 +3,7 @@ import { repositoryFolder } from "./paths.ts";
 /** What a key may do. The role is the only thing that decides rights. */
 export type Role = "repo" | "appendonly" | "admin";
 
-/** Of each role: the folder below /sshkeys that gives it, the group of its accounts, the setting with its extra arguments. */
+/** For each role: the folder below /sshkeys that gives it, the group of its accounts, the setting with its extra arguments. */
 export const roles: Record<Role, { folder: string; group: string; setting: string }> = {
   repo: { folder: "repos", group: "borg-repo", setting: "REPO_SERVE_EXTRA_ARGS" },
   appendonly: {
@@ -16,7 +16,7 @@ export const roles: Record<Role, { folder: string; group: string; setting: strin
 
 export const roleNames = Object.keys(roles) as Role[];
 
-/** The directory that sessions of this account may reach; it is the account's home too. */
+/** The directory that sessions of this account may reach, and the account's home. */
 export function accountDirectory(role: Role, account: string): string {
   return role === "admin" ? repositoryFolder : `${repositoryFolder}/${account}`;
 }

@@ -16,7 +16,7 @@ export function parseIdMap(text: string): IdRange[] {
     .map(([first = 0, outside = 0, count = 0]) => ({ first, outside, count }));
 }
 
-/** The ids that this container has; a container without a user namespace of its own has all. */
+/** The ids that this container has. Without a user namespace of its own it has all. */
 export const idMap = (kind: "uid" | "gid") => parseIdMap(readFileSync(`/proc/self/${kind}_map`, "latin1"));
 
 export const hasId = (map: readonly IdRange[], id: number) =>
@@ -30,8 +30,8 @@ export function formatIds(map: readonly IdRange[]): string {
 }
 
 /**
- * Why root is kept from a file or folder whose owner or group this container has no id for: its rights go as far as
- * its ids do (user_namespaces(7)). Null where that is not the reason.
+ * Why root cannot open a file or folder whose owner or group is not an id of this container: root's rights end where its
+ * ids do (user_namespaces(7)). Null if that is not the reason.
  */
 export function foreignOwner(path: string | Buffer): Refusal | null {
   try {
@@ -43,7 +43,7 @@ export function foreignOwner(path: string | Buffer): Refusal | null {
     if (lacking.length === 0) return null;
     const root = idMap("uid").find(({ first }) => first === 0)?.outside;
     return {
-      text: "Root may not open it: it belongs to an id that this container does not have (user namespace).",
+      text: "root cannot open it, because it belongs to an id that this container does not have (user namespace)",
       hint: `On the host, give it to ${root === undefined ? "an id that the container has" : `${root}, which is root in here`}.`,
     };
   } catch {

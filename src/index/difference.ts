@@ -1,14 +1,14 @@
 import type { Account, FoundAccount } from "../keys/account.ts";
 import type { KeyAt } from "../keys/key-file.ts";
 
-/** How many accounts of the files an index lacks, has with another role or other keys, and has beyond them. */
+/** How many accounts of the files an index lacks or has with another role or other keys, and how many it has that no file gives. */
 export interface Difference {
   lacks: number;
   otherwise: number;
   beyond: number;
 }
 
-/** Compares what all files say with what an index says. */
+/** Compares the accounts of all files with those of an index. */
 export function compare(
   files: readonly FoundAccount[],
   index: readonly Omit<Account, "state">[],
@@ -20,7 +20,7 @@ export function compare(
   return { lacks, otherwise, beyond: index.length - (files.length - lacks) };
 }
 
-/** "accounts: 1 missing in it, 2 other in it, 3 in it alone"; null for no difference. */
+/** "accounts: 1 missing in it, 2 other in it, 3 in it alone"; null if there is no difference. */
 export function formatDifference({ lacks, otherwise, beyond }: Difference): string | null {
   const parts = [
     [lacks, "missing in it"],
@@ -31,7 +31,7 @@ export function formatDifference({ lacks, otherwise, beyond }: Difference): stri
   return told.length === 0 ? null : `accounts: ${told.join(", ")}`;
 }
 
-/** All that decides a login, and what `index list` shows, in an order of its own. */
+/** All that decides a login or is shown by `index list`, as one text that does not depend on the order of keys. */
 function said({ role, source, keys }: Pick<FoundAccount, "role" | "source" | "keys">): string {
   const key = ({ fingerprint, type, blob, addresses, expires, line, comment }: KeyAt) =>
     JSON.stringify([fingerprint, type, blob, addresses, expires, line, comment]);

@@ -13,16 +13,16 @@ export interface Grant extends Limits {
   landlock: Landlock;
 }
 
-/** Longest wait for a lock, in milliseconds. Nothing locks a published index, so a lock is a fault, and a login must not wait for it. */
+/** Longest wait for a lock, in milliseconds. Nothing should lock a published index, and a login must not wait for what does. */
 const lockTimeout = 500;
 
 /**
- * The grant for this account and this fingerprint, or null. Throws where the index cannot answer: missing,
- * damaged, locked, of another schema version. For logins alone: the SQLite that is part of the runtime costs them
- * less than that of commands (database.ts).
+ * The grant for this account and this fingerprint, or null. Throws if the index cannot answer: it is missing, damaged,
+ * locked, or of another schema version. For logins only: the SQLite that is part of the runtime costs them less than that
+ * of commands (database.ts).
  */
 export function lookUpGrant(file: string, account: string, fingerprint: string): Grant | null {
-  // SQLite would wait on a FIFO, which has no end.
+  // SQLite would wait on a FIFO for ever.
   if (fileAt(file).size === Number.POSITIVE_INFINITY) throw new Error("it is not a regular file");
   const index = new Database(file, { readonly: true });
   try {

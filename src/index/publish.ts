@@ -18,9 +18,9 @@ export interface IndexContent {
 }
 
 /**
- * Builds a new index beside the old one and renames it over that (rename(2)): readers see one or the other,
- * whole, and a crash at any point leaves the old one. What is said of unchanged files is taken from the old one.
- * The caller holds the lock (lock.ts).
+ * Builds a new index next to the old one and renames it over that (rename(2)): readers see one or the other, whole, and
+ * a crash at any point leaves the old one. The accounts of unchanged files are copied from the old one. The caller holds
+ * the lock (lock.ts).
  * @param group numeric group that may read it, and look into its folder
  * @returns how many keys it holds
  */
@@ -43,9 +43,9 @@ export function publishIndex(
       chmodSync(path, mode);
     }
     sync(unfinished);
-    // What another program left beside the old index would be taken for a part of the new one.
+    // SQLite would take such files, if another program left them next to the old index, for a part of the new one.
     for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
-    // Before the index: what it is about to serve is known however far this comes.
+    // Before the index, so that what it is about to serve is known even after a crash in between.
     writeServed(servedFileOf(file), countServed(content.accounts));
     renameSync(unfinished, file);
   } catch (error) {
@@ -63,8 +63,8 @@ function build(file: string, old: string, content: IndexContent, progress: Progr
   const unchanged = content.accounts.filter(({ keys }) => keys === null).map(({ name }) => name);
   const database = openDatabase(file, { readonly: false, timeout: 0 });
   try {
-    // No journal on disk while it is built: a crash leaves a file that nobody reads. (OFF is what better-sqlite3 does
-    // not allow.) The finished file is in rollback mode, which a reader without write access can open.
+    // No journal on disk while it is built: what a crash leaves is read by nobody. (better-sqlite3 does not allow OFF.)
+    // The finished file is in rollback mode, which a reader without write access can open.
     database.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
     if (unchanged.length > 0) database.prepare("ATTACH ? AS old").run(old);
     database.exec("BEGIN");
@@ -78,7 +78,7 @@ function build(file: string, old: string, content: IndexContent, progress: Progr
   }
 }
 
-/** Takes these accounts and their grants from the old index, and nothing else of it. */
+/** Copies these accounts and their grants from the old index, and nothing else of it. */
 function carryOver(accounts: readonly string[], database: Database): void {
   database
     .prepare("INSERT INTO account SELECT a.* FROM json_each(?) JOIN old.account AS a ON name = value")

@@ -1,7 +1,7 @@
 /** Marks a file as a borgserver index (PRAGMA application_id): "borg" in ASCII. */
 export const applicationId = 0x626f7267;
 
-/** Counted up with every change of the tables; a program reads its own version alone. */
+/** Increased with every change of the tables. A program reads its own version only. */
 export const schemaVersion = 4;
 
 /** Why this program reads no index out of a database with these marks (PRAGMA application_id, user_version); null where it does. */
@@ -18,9 +18,9 @@ export const grantQuery = `
   WHERE account = ? AND fingerprint = ?`;
 
 /**
- * `grant` holds what a login asks for, found by one descent of its B-tree; `role` the extra arguments of borg
- * serve, as a JSON array, and how sessions are confined: nothing at a login sees the environment. `account` is
- * for operators, and tells the next rebuild which key files it need not read.
+ * `grant` holds what a login asks for, found by one descent of its B-tree. `role` holds the extra arguments of borg serve,
+ * as a JSON array, and how sessions are confined, because nothing at a login sees the environment. `account` is for
+ * operators, and for the next rebuild, which need not read files that are unchanged.
  */
 export const schema = `
   PRAGMA application_id = ${applicationId};

@@ -15,10 +15,10 @@ import { type Role, roleNames } from "../role.ts";
 /** How many accounts of each role an index holds that key files gave. */
 export type Served = Record<Role, number>;
 
-/** Where that is kept beside an index: what a lost mount must not remove is known also where the index cannot answer. */
+/** Where that is kept, next to an index: so what a lost mount must not remove is known even if the index cannot answer. */
 export const servedFileOf = (index: string) => `${dirname(index)}/served.json`;
 
-/** Counts the accounts of key files; what BORG_SSHKEYS gives needs no folder. */
+/** Counts the accounts of key files. That of BORG_SSHKEYS needs no folder. */
 export function countServed(accounts: readonly Pick<FoundAccount, "role" | "source">[]): Served {
   const counts = Object.fromEntries(roleNames.map((role) => [role, 0])) as Served;
   for (const { role, source } of accounts) if (source.startsWith("/")) counts[role]++;
@@ -39,7 +39,7 @@ export function writeServed(file: string, served: Served): void {
   renameSync(unfinished, file);
 }
 
-/** What the file says; null where there is none, or it does not say a number of each role. */
+/** Reads the file; null if there is none, or it does not have a number for each role. */
 export function readServed(file: string): Served | null {
   try {
     const served = JSON.parse(readFileSync(file, "utf8")) as Served;
@@ -50,8 +50,8 @@ export function readServed(file: string): Served | null {
 }
 
 /**
- * The roles whose accounts a published index may serve: those of the file beside it and of the index, of which a
- * crash may have left one of before. Where neither answers but one is there, it may be any; where nothing was ever
+ * The roles whose accounts a published index may serve: those of the index and of the file next to it, because a crash
+ * may have left an older one of the two. All roles, if neither can be read but one exists; and if nothing was ever
  * published, those that the system has accounts of.
  * @param inIndex null where the index cannot answer
  */

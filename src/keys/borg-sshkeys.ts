@@ -4,7 +4,7 @@ import { parseKeyFile } from "./key-file.ts";
 
 export const borgName = "borg";
 
-/** The account `borg`, an admin, whose keys stand in BORG_SSHKEYS; null where that is not set. */
+/** The account `borg`, an admin, whose keys are in BORG_SSHKEYS; null if that is not set. */
 export function borgAccount({ borgKeys, timeZone }: { borgKeys: string; timeZone?: string | undefined }): {
   account: Account | null;
   problems: Problem[];

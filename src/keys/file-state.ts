@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { constants, type PathLike, readFileSync, type Stats, statfsSync, statSync } from "node:fs";
 
-/** What tells whether a file is another one, or has other content: bytes, milliseconds since 1970, numbers. */
+/** By which a file is recognised as the same, with the same content: bytes, milliseconds since 1970, numbers. */
 export interface FileState {
   size: number;
   mtime: number;
@@ -22,8 +22,8 @@ export type Trust = "stat" | "content";
 export type PublishedFiles = ReadonlyMap<string, FileState>;
 
 /**
- * File systems of which this kernel alone keeps the time stamps (statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
- * bcachefs, tmpfs, overlay. On others, such as NFS, what stat(2) says may be old, and another machine's clock.
+ * File systems whose time stamps only this kernel sets (statfs(2)): ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs,
+ * tmpfs, overlay. On others, such as NFS, stat(2) may return old values, and those of another machine's clock.
  */
 const localFileSystems = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
@@ -34,16 +34,16 @@ const timeStep = 2000; // milliseconds
 
 const hashOf = (content: Buffer) => createHash("sha256").update(content).digest("base64");
 
-/** Judges by what stat(2) says whether a file has changed between two rebuilds. */
+/** Decides by stat(2) whether a file has changed between two rebuilds. */
 export class FileStates {
   readonly #now = Date.now();
   readonly #isLocal = new Map<number, boolean>(); // by device
 
   /**
-   * The state by which the next rebuild sees whether the file has changed. None for a file that changed so
-   * recently that its next change could have the same time stamp, that is from the future, or whose file system
-   * does not tell: such a file is always read.
-   * @param content what was read after the file was looked at
+   * The state by which the next rebuild sees whether the file has changed. Null, so that the file is always read, if it
+   * changed so recently that its next change could get the same time stamp, if its time stamp lies in the future, or if
+   * its file system's time stamps cannot be trusted.
+   * @param content what was read after stat(2)
    */
   stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats, content: Buffer): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
@@ -67,7 +67,7 @@ export class FileStates {
     }
   }
 
-  /** For a file that is unchanged by that: whether its content is the same as well. */
+  /** For a file that isUnchanged: whether its content is the same as well. */
   hasContent(path: PathLike, { hash }: FileState): boolean {
     try {
       return hashOf(readFileSync(path, { flag: constants.O_RDONLY | constants.O_NONBLOCK })) === hash;

@@ -6,20 +6,20 @@ import { borgAccount, borgName } from "./borg-sshkeys.ts";
 import { type Reading, readKeyFolder } from "./key-folder.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
-/** What the operator gave: accounts, and everything that is wrong with them. */
+/** The accounts that the operator gave, and everything that is wrong with them. */
 export interface Gathered {
-  /** Serve them only where there are no problems. */
+  /** Serve them only if there are no problems. */
   accounts: FoundAccount[];
   /** The roles whose folders do not exist. */
   missing: Role[];
-  /** Paths that no account can be meant by. */
+  /** Paths that cannot be meant as accounts. */
   skipped: string[];
   problems: Problem[];
 }
 
 /**
  * The accounts of the key folder and of BORG_SSHKEYS, checked one by one, against each other, and against the names
- * that the system has already. Problems of BORG_SSHKEYS itself are the settings' (settings-in-force.ts).
+ * that the system has already. Problems of BORG_SSHKEYS itself belong to the settings (in-force.ts).
  * @param systemNames accounts that are not the server's own
  */
 export function gatherAccounts(
@@ -45,31 +45,31 @@ function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet
   const first = new Map<string, FoundAccount>();
   for (const account of accounts) {
     const { name, source } = account;
-    if (nameProblem(name)) continue; // which is named already
+    if (nameProblem(name)) continue; // reported already
     const anyCase = name.toLowerCase();
     const other = first.get(anyCase);
     if (systemNames.has(name))
       problems.push({
         where: source,
-        text: `"${name}" is an account of the system.`,
+        text: `"${name}" is an account of the system`,
         hint: "Give the file another name.",
       });
     else if (anyCase === borgName)
       problems.push({
         where: source,
-        text: `The name differs from "${borgName}", the account of BORG_SSHKEYS, by case alone.`,
+        text: `the name differs from "${borgName}", the account of BORG_SSHKEYS, only by case`,
         hint: "Give the file another name.",
       });
     else if (other && other.name !== name)
       problems.push({
         where: source,
-        text: `The name differs from that of ${other.source} by case alone: where storage does not tell the two apart, they would be one directory.`,
+        text: `the name differs from that of ${other.source} only by case, and on some storage both would be one directory`,
         hint: "Give one of the two files another name.",
       });
     else if (other)
       problems.push({
         where: source,
-        text: `An account has one role, but ${other.source} exists too.`,
+        text: `an account has one role, but ${other.source} exists too`,
         hint: "Remove one of the two files.",
       });
     else first.set(anyCase, account);
@@ -86,7 +86,7 @@ function unreadableKeys(accounts: readonly FoundAccount[], progress: Progress): 
   return refused.map(({ source, line }) => ({
     where: source,
     line,
-    text: "OpenSSH cannot read this key.",
+    text: "OpenSSH cannot read this key",
     hint: "Copy the line from the client's .pub file again.",
   }));
 }

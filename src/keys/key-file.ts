@@ -12,12 +12,12 @@ export const largestFile = 1024 * 1024;
 /** Longest line: above the largest RSA key that sshd reads, about 2,800 characters. */
 const longestLine = 8192;
 
-/** Most problems that are named of one file: what has more is something else than a key file, line by line. */
+/** Most problems that are reported of one file: a file with more is not a key file at all. */
 const mostProblems = 20;
 
 /**
  * The keys of one file: one a line; blank lines and `#` comments are skipped, lines may end in CR LF.
- * A key that stands twice counts once, but must not stand there with other options. Never repeats text of the file in a problem: it may be a secret.
+ * A key may be there twice, but not with other options. A problem never repeats text of the file: it may be a secret.
  * @param timeZone as parsePublicKey takes it
  */
 export function parseKeyFile(
@@ -37,7 +37,7 @@ export function parseKeyFile(
       problems.push({
         where,
         line,
-        text: "The rest of the file was not read, after so many problems.",
+        text: "the rest of the file was not read, after so many problems",
         hint: "Is it a file with public keys?",
       });
       break;
@@ -46,7 +46,7 @@ export function parseKeyFile(
       problems.push({
         where,
         line,
-        text: "The line is too long for a key.",
+        text: "the line is too long for a key",
         hint: "Put one public key on it.",
       });
       continue;
@@ -59,7 +59,7 @@ export function parseKeyFile(
         problems.push({
           where,
           line,
-          text: `The key stands in line ${other.line} too, with other options.`,
+          text: `the key is in line ${other.line} too, with other options`,
           hint: "Keep one of the two lines.",
         });
       if (!other) keys.set(result.fingerprint, { ...result, line });
@@ -68,21 +68,21 @@ export function parseKeyFile(
   if (keys.size === 0 && problems.length === 0)
     problems.push({
       where,
-      text: "There is no key in this file.",
+      text: "there is no key in this file",
       hint: "Put a public key into it, or remove the file.",
     });
   return { keys: [...keys.values()], problems };
 }
 
-/** A comment, and behind a line break of two characters, a backslash and a letter, a key that was meant to count. */
+/** A comment with a key behind a line break that was written as two characters, a backslash and a letter. */
 const hidesKey = (text: string) => /^[ \t]*#/.test(text) && holdsKey(/\\[nr](.*)/.exec(text)?.[1] ?? "");
 
 const behindComment: Refusal = {
-  text: "The line is a comment, and there is a key in it behind what was meant as a line break.",
+  text: "the line is a comment that hides a key behind what was meant as a line break",
   hint: "Put a real line break there, or remove the key.",
 };
 
-/** Forms of public keys that are no OpenSSH line (ssh-keygen(1), -m), by the line that each starts with. */
+/** Forms of public keys other than OpenSSH's line (ssh-keygen(1), -m), by the line that each starts with. */
 const otherForms: [RegExp, string][] = [
   [/^[ \t]*---- BEGIN SSH2 PUBLIC KEY ----/m, "ssh-keygen -i -f FILE"],
   [/^[ \t]*-----BEGIN PUBLIC KEY-----/m, "ssh-keygen -i -m PKCS8 -f FILE"],
@@ -92,31 +92,31 @@ const otherForms: [RegExp, string][] = [
 function wholeFileProblem(content: Buffer): Refusal | null {
   if (content.length > largestFile)
     return {
-      text: `The file is larger than ${largestFile / 1024} KiB.`,
+      text: `the file is larger than ${largestFile / 1024} KiB`,
       hint: "Put public keys into it, one a line, and nothing else.",
     };
   if (content.includes("PRIVATE KEY") || content.includes("PuTTY-User-Key-File"))
     return {
-      text: "The file holds a private key, which must never leave its owner.",
+      text: "the file holds a private key, which must never leave its owner",
       hint: "Remove it, make a new key pair on the client, and put the .pub file here.",
     };
   if (content.includes(0))
-    return { text: "The file is not plain text (it may be UTF-16).", hint: "Save it as UTF-8." };
+    return { text: "the file is not plain text (it may be UTF-16)", hint: "Save it as UTF-8." };
   if (content.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])))
     return {
-      text: "The file starts with a byte order mark.",
+      text: "the file starts with a byte order mark",
       hint: "Save it as UTF-8 without a byte order mark.",
     };
   const text = content.toString("latin1");
   const form = otherForms.find(([start]) => start.test(text));
   if (form)
     return {
-      text: "The file holds a public key in another form than OpenSSH's.",
+      text: "the file holds a public key that is not in OpenSSH's form",
       hint: `Convert it with: ${form[1]}. Where that fails, take the client's .pub file.`,
     };
   if (/^[ \t]*-----BEGIN [A-Z0-9 ]+-----/m.test(text))
     return {
-      text: "The file holds something in PEM form that is no public key for SSH, such as a certificate.",
+      text: "the file holds something in PEM form that is not a public key for SSH, such as a certificate",
       hint: "Put the client's .pub file here.",
     };
   return null;

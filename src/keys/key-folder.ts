@@ -9,7 +9,7 @@ import { type FoundAccount, isLeftover, nameProblem } from "./account.ts";
 import { type FileState, FileStates, type PublishedFiles, type Trust } from "./file-state.ts";
 import { largestFile, parseKeyFile } from "./key-file.ts";
 
-/** Entries beside the role folders that are no mistake. */
+/** Folders next to the role folders that belong there. */
 const otherEntries = ["host"];
 
 /** How a key folder is read. */
@@ -52,8 +52,8 @@ export function readKeyFolder(
     else
       problems.push({
         where,
-        text: "This is none of the folders that borgserver reads, so keys in it would open nothing.",
-        hint: `Move it away; keys belong in ${roleNames.map((role) => roles[role].folder).join(", ")}.`,
+        text: "borgserver does not read this folder, so keys in it have no effect",
+        hint: `Move it away: keys belong in ${roleNames.map((role) => roles[role].folder).join(", ")}.`,
       });
   }
   for (const role of roleNames) {
@@ -100,7 +100,7 @@ function entries(folder: string, problems: Problem[]): string[] | null {
     problems.push({
       where: folder,
       ...((isClosed(code) && foreignOwner(folder)) || {
-        text: `The folder cannot be read (${code}).`,
+        text: `the folder cannot be read (${code})`,
         hint: "Make it a folder that root can read.",
       }),
     });
@@ -108,7 +108,7 @@ function entries(folder: string, problems: Problem[]): string[] | null {
   }
 }
 
-/** The path that is there, whatever bytes its name has. */
+/** The path of an entry, also where its name is not UTF-8. */
 function pathOf(folder: string, name: string): string | Buffer {
   return isAscii(name)
     ? `${folder}/${name}`
@@ -139,18 +139,18 @@ function readKeyFile(
     const found = fstatSync(file);
     if (found.isDirectory())
       return {
-        text: "This is a folder; repositories stand side by side.",
-        hint: "Put one file a repository here, and no folder.",
+        text: "this is a folder, but repositories are side by side",
+        hint: "Put one file for each repository here, and no folder.",
       };
     if (!found.isFile())
-      return { text: "This is not a regular file.", hint: "Put a file with public keys here." };
+      return { text: "this is not a regular file", hint: "Put a file with public keys here." };
     const content = readUpTo(file, largestFile + 1, found.size);
     return { content, state: states.stateOf(path, found, content) };
   } catch (error) {
     const code = codeOf(error);
     return (
       (isClosed(code) && foreignOwner(path)) || {
-        text: `The file cannot be read (${code}).`,
+        text: `the file cannot be read (${code})`,
         hint: "Make it a file that root can read, or remove it.",
       }
     );

@@ -12,10 +12,9 @@ export interface Limits {
 
 export const noLimits: Limits = { addresses: "", expires: "" };
 
-const hint =
-  'Before a key may stand from="ADDRESS,…", expiry-time="YYYYMMDD[HHMM[SS]][Z]", restrict and no-…, and nothing else.';
+const hint = 'Only from="ADDRESS,…", expiry-time="YYYYMMDD[HHMM[SS]][Z]", restrict and no-… are accepted.';
 
-/** Options that take away what every key here lacks anyway; a FIDO key is touched unless sshd is told otherwise. */
+/** Options that take away what every key here lacks anyway. sshd asks for a FIDO key's touch by default. */
 const takenAnyway = [
   "restrict",
   "no-agent-forwarding",
@@ -26,7 +25,7 @@ const takenAnyway = [
   "touch-required",
 ];
 
-/** Options that give something, or force what the folder alone decides, or that no login here carries out. */
+/** Options that give something, force what only the folder decides, or that no login here would carry out. */
 const neverTaken = [
   "agent-forwarding",
   "cert-authority",
@@ -50,33 +49,29 @@ const inAnyCase = (names: readonly string[], word: string) =>
   names.find((name) => name.toLowerCase() === word.toLowerCase());
 
 /**
- * The refusal of an option that sshd knows and no key here may have, by its name: what follows that may be a
- * secret. Null for any other text.
+ * The refusal of an option that sshd knows and no key here may have. It shows the option's name only, because what
+ * follows may be a secret. Null for any other text.
  */
 export function neverTakenOption(text: string): Refusal | null {
   const name = inAnyCase(neverTaken, /^[a-z0-9-]*(?=$|[=, \t"])/i.exec(text)?.[0] ?? "");
-  return name === undefined
-    ? null
-    : { text: `There is an option before the key that is not accepted: ${name}.`, hint };
+  return name === undefined ? null : { text: `the option ${name} before the key is not accepted`, hint };
 }
 
 /**
- * Reads the options before a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Those that only narrow are taken, those
- * that take away what is taken anyway change nothing; every other is refused.
+ * Reads the options before a key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Those that narrow are accepted, those that
+ * take away what is taken away anyway change nothing, and every other is refused.
  */
 export function parseKeyOptions(text: string, timeZone: string): Limits | Refusal {
   const limits = { ...noLimits };
   const options = text.match(/(?:[^,"]|"[^"]*"?)+/g) ?? [];
-  if (options.join(",") !== text) return { text: "There is a comma too many before the key.", hint };
+  if (options.join(",") !== text) return { text: "there is an extra comma before the key", hint };
   for (const option of options) {
     if (inAnyCase(takenAnyway, option) !== undefined) continue;
     const [, name = "", value] = /^([a-z-]+)=("[^"\\]*")$/i.exec(option) ?? [];
     const field = ({ from: "addresses", "expiry-time": "expires" } as const)[name.toLowerCase()];
     if (field === undefined || value === undefined)
-      return (
-        neverTakenOption(option) ?? { text: "There is an option before the key that is not accepted.", hint }
-      );
-    if (limits[field] !== "") return { text: `The option ${name} stands twice.`, hint };
+      return neverTakenOption(option) ?? { text: "an option before the key is not accepted", hint };
+    if (limits[field] !== "") return { text: `the option ${name} is there twice`, hint };
     const text = value.slice(1, -1);
     const parsed = field === "addresses" ? readFrom(text) : readExpiry(text, timeZone);
     if (isRefusal(parsed)) return parsed;
@@ -98,7 +93,7 @@ function readFrom(list: string): string | Refusal {
   }
   if (patterns.every((pattern) => pattern.startsWith("!")))
     return {
-      text: "from: exclusions alone let nobody in.",
+      text: "from: exclusions alone let nobody in",
       hint: 'Add what they are excluded from, as in from="!192.0.2.9,*".',
     };
   return list;
@@ -109,7 +104,7 @@ function addressProblem(pattern: string): string | null {
   if (bits !== undefined) return networkProblem(address, bits);
   if (isIPv4(address) || (isIPv6(address) && !address.includes("%"))) return null;
   if (/^[0-9a-fA-F.:]*[*?][0-9a-fA-F.:*?]*$/.test(address)) return null;
-  return "there is something that is no address; host names are not looked up here.";
+  return "only addresses, networks and patterns are allowed; host names are not resolved";
 }
 
 /** sshd takes a network with host bits for an error, and denies the login (addr_pton_cidr in OpenSSH's addr.c). */
@@ -117,18 +112,17 @@ function networkProblem(address: string, bits: string): string | null {
   const network = `${address}/${bits}`;
   const family = isIPv4(address) ? ipaddr.IPv4 : ipaddr.IPv6;
   const isPlain = isIPv4(address) || (isIPv6(address) && !/[.%]/.test(address));
-  if (!isPlain || !/^[0-9]{1,3}$/.test(bits) || !family.isValidCIDR(network))
-    return "there is a network that is none.";
+  if (!isPlain || !/^[0-9]{1,3}$/.test(bits) || !family.isValidCIDR(network)) return "a network is not valid";
   return family.networkAddressFromCIDR(network).toString() === family.parse(address).toString()
     ? null
-    : "there is a network whose address has bits beyond its mask.";
+    : "a network's address has bits beyond its mask";
 }
 
-/** The time in UTC. Without a Z it is local time, as sshd takes it, which logins would then read in another zone if TZ changes. */
+/** The time in UTC. Without a Z it is local time, as for sshd; in UTC it stays the same if TZ changes later. */
 function readExpiry(text: string, timeZone: string): string | Refusal {
   const match = /^([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?(Z?)$/.exec(text);
   const wrong = {
-    text: "expiry-time: this is no time.",
+    text: "expiry-time: not a valid time",
     hint: 'As in expiry-time="20301231Z" or expiry-time="203012312359Z".',
   };
   if (!match || match[1]! < "1970") return wrong;

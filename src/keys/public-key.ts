@@ -11,7 +11,7 @@ export interface PublicKey extends Limits {
   blob: string;
   /** `SHA256:` and unpadded base64, as ssh-keygen -l prints it and sshd passes it as %f. */
   fingerprint: string;
-  /** What stood behind the key; free text, for people alone. */
+  /** The text behind the key, for people only. */
   comment: string;
 }
 
@@ -32,13 +32,13 @@ const yOfSmallOrder = new Set([0n, 1n, fieldPrime - 1n, yOfOrder8, fieldPrime - 
 /** Reads a field of a key's content. */
 type Field = (bytes: Buffer) => Refusal | null;
 
-const damaged: Refusal = { text: "The key is damaged.", hint: copyAgain };
+const damaged: Refusal = { text: "the key is damaged", hint: copyAgain };
 
-/** Wants a y coordinate in its only form (RFC 8032, 5.1.3), of a point that not everybody can sign for. */
+/** The y coordinate must be in its only form (RFC 8032, 5.1.3), and of a point that not everybody can sign for. */
 const edwardsPoint: Field = (bytes) => {
   if (bytes.length !== 32) return damaged;
   const y = BigInt.asUintN(255, BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`));
-  if (yOfSmallOrder.has(y % fieldPrime)) return { text: "Anybody can sign for this key.", hint: makeOne };
+  if (yOfSmallOrder.has(y % fieldPrime)) return { text: "anybody can sign for this key", hint: makeOne };
   return y < fieldPrime ? null : damaged;
 };
 
@@ -67,12 +67,12 @@ const modulus: Field = (bytes) => {
   const bits = number.toString(2).length;
   if (bits < rsaBits.least)
     return {
-      text: `RSA keys under ${rsaBits.least} bits are not accepted; this one has ${bits}.`,
+      text: `RSA keys under ${rsaBits.least} bits are not accepted, and this one has ${bits}`,
       hint: makeOne,
     };
   if (bits > rsaBits.most)
     return {
-      text: `sshd cannot read RSA keys over ${rsaBits.most} bits; this one has ${bits}.`,
+      text: `sshd cannot read RSA keys over ${rsaBits.most} bits, and this one has ${bits}`,
       hint: makeOne,
     };
   return number % 2n === 1n ? null : damaged;
@@ -94,7 +94,7 @@ const accepted = new Set(Object.keys(fieldsOf));
 /** Every type that sshd knows or knew; certificates' types have another ending. */
 const types = [...accepted, "ssh-dss"];
 
-/** What the base64 of a key starts with: the length and the name of its type, but for the last letters (RFC 4253, 6.6). */
+/** What the base64 of a key starts with: the length and the name of its type, without its last letters (RFC 4253, 6.6). */
 const blobStarts = [
   ...types,
   ...types.map((type) => `${type.replace(/@openssh\.com$/, "")}-cert-v01@openssh.com`),
@@ -118,11 +118,11 @@ const certificate = /-cert-v0[01]@openssh\.com$/;
  * @param timeZone in which an expiry-time without Z is meant, by its name in the time zone database
  */
 export function parsePublicKey(line: string, timeZone = "UTC"): PublicKey | Refusal {
-  if (/[^\P{Cc}\t]/u.test(line)) return { text: "The line has a control character.", hint: copyAgain };
+  if (/[^\P{Cc}\t]/u.test(line)) return { text: "the line has a control character", hint: copyAgain };
 
   if (listItem.test(line))
     return {
-      text: "The line is not an OpenSSH public key.",
+      text: "the line is not an OpenSSH public key",
       hint: "Remove the dash or the quotes around the key: they belong to a list, as in YAML or JSON.",
     };
   const { options, key } = splitOptions(line);
@@ -137,24 +137,27 @@ export function parsePublicKey(line: string, timeZone = "UTC"): PublicKey | Refu
   const onOwnLines = "Put each key on a line of its own; in BORG_SSHKEYS a comma separates two as well.";
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) {
     const behind = `${blob} ${comment}`.replace(/^[A-Za-z0-9+/]+=*/, "");
-    return { text: "The key is not base64.", hint: holdsKey(behind) ? onOwnLines : copyAgain };
+    return { text: "the key is not valid base64", hint: holdsKey(behind) ? onOwnLines : copyAgain };
   }
   const bytes = Buffer.from(blob, "base64");
   if (bytes.toString("base64") !== blob)
-    return { text: "The base64 of the key is cut short or altered.", hint: copyAgain };
+    return { text: "the base64 of the key is cut short or altered", hint: copyAgain };
 
   const wrong = contentRefusal(type, bytes);
   if (wrong) return wrong;
 
   const fingerprint = fingerprintOf(blob);
   if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
-    return { text: "The key is not a valid key of its type.", hint: copyAgain };
+    return { text: "the key is not a valid key of its type", hint: copyAgain };
   if (holdsKey(comment))
-    return { text: "There is a second key on this line, which would be a mere comment.", hint: onOwnLines };
+    return {
+      text: "there is a second key on this line, which would only count as a comment",
+      hint: onOwnLines,
+    };
   return { type, blob, fingerprint, comment, ...limits };
 }
 
-/** Whether a text that is no line of its own has a key in it, whatever separates that from the rest: such a key would be lost without a word. */
+/** Whether there is a key in a text that is not a line of its own: such a key would be ignored without a word. */
 export function holdsKey(text: string): boolean {
   return typeThenBlob.test(text) || blobStarts.some((start) => text.includes(start));
 }
@@ -165,7 +168,7 @@ export function fingerprintOf(blob: string): string {
   return `SHA256:${hash.replace(/=+$/, "")}`;
 }
 
-/** A line that does not start with a key type, but has one behind a first word, starts with options. */
+/** A line starts with options if its first word is not a key type, but the word behind it is. */
 function splitOptions(line: string): { options: string; key: string } {
   const [, first = "", rest = ""] = /^[ \t]*((?:[^" \t]|"[^"]*")+)[ \t]+(.*)$/.exec(line) ?? [];
   const isType = (word: string) => accepted.has(word) || word === "ssh-dss" || certificate.test(word);
@@ -178,22 +181,22 @@ function typeRefusal(type: string, line: string): Refusal | null {
   if (accepted.has(type)) return null;
   if (certificate.test(type))
     return {
-      text: "Certificates are not accepted.",
+      text: "certificates are not accepted",
       hint: "Use the plain public key that the certificate was made from.",
     };
   if (type === "ssh-dss")
-    return { text: "DSA keys are not accepted: they are broken, and sshd refuses them.", hint: makeOne };
+    return { text: "DSA keys are not accepted: they are broken, and sshd refuses them", hint: makeOne };
   const later = line.split(/[ \t]+/).slice(1);
   if (later.some((word) => accepted.has(word)))
     return (
       neverTakenOption(line.trimStart()) ?? {
-        text: "There is text before the key that is no option of it.",
-        hint: "Remove what stands before the key type.",
+        text: "the text before the key is not a valid option",
+        hint: "Remove what is before the key type.",
       }
     );
   return {
-    text: "The line is not an OpenSSH public key.",
-    hint: `One key a line, e.g. "ssh-ed25519 AAAA… name". ${makeOne}`,
+    text: "the line is not an OpenSSH public key",
+    hint: `Put one key on each line, e.g. "ssh-ed25519 AAAA… name". ${makeOne}`,
   };
 }
 

@@ -3,8 +3,8 @@ import { renameSync, rmSync } from "node:fs";
 import { OperatorError } from "../problem.ts";
 
 /**
- * Those of the keys that OpenSSH's own parser does not read, judged by one run of ssh-keygen(1) over all of
- * them: `-l -f -` prints a fingerprint for each line that it accepts.
+ * Those of the keys that OpenSSH's own parser refuses, by one run of ssh-keygen(1) over all of them: `-l -f -` prints a
+ * fingerprint for each line that it accepts.
  */
 export function refusedBySshKeygen<Key extends { type: string; blob: string; fingerprint: string }>(
   keys: readonly Key[],
@@ -12,7 +12,7 @@ export function refusedBySshKeygen<Key extends { type: string; blob: string; fin
   if (keys.length === 0) return [];
   const input = keys.map(({ type, blob }) => `${type} ${blob}\n`).join("");
   const { stdout, stderr, status } = sshKeygen(["-l", "-E", "sha256", "-f", "-"], input);
-  // It exits so where it reads none of them, and where it could not look.
+  // It exits with the same code if it accepts none of them, and if it could not run.
   if (status !== 0 && !stderr.includes("is not a public key file"))
     throw new OperatorError(
       `ssh-keygen failed, so no key could be judged: ${stderr.trim() || `exit ${status}`}`,
@@ -28,9 +28,9 @@ export function publicHalf(privateKeyFile: string): string | null {
 }
 
 /**
- * Makes a private key and its .pub file, without a passphrase. They are written beside and renamed, the private
- * key first: half of one, left by a start that was killed, would stop the next; a missing .pub file does not.
- * Throws with ssh-keygen's own words.
+ * Makes a private key and its .pub file, without a passphrase. They are written under other names and renamed, the
+ * private key first: half of a private key, left by a start that was killed, would stop the next start, and a missing
+ * .pub file does not. Throws ssh-keygen's own words.
  */
 export function makeKeyPair(type: string, file: string): void {
   const unfinished = `${file}.new`;
@@ -49,7 +49,7 @@ export function makeKeyPair(type: string, file: string): void {
   }
 }
 
-/** Runs ssh-keygen to its end. That it was killed says nothing about any key. */
+/** Runs ssh-keygen to its end. Throws if it was killed, which says nothing about any key. */
 function sshKeygen(words: readonly string[], input = "") {
   const result = spawnSync("ssh-keygen", words, { input, encoding: "utf8", maxBuffer: 1024 ** 3 });
   if (result.error) throw result.error;

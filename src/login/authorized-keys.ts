@@ -9,7 +9,7 @@ import { keyLine } from "./key-line.ts";
 
 /**
  * Answers sshd's question (sshd_config(5), AuthorizedKeysCommand): which line lets this account in with this
- * key? Prints that line, or nothing. A fault prints nothing either, says so on stderr and returns 1.
+ * key? Prints that line, or nothing. In case of a fault it prints nothing, says why on stderr and returns 1.
  * @returns the exit code
  */
 export async function authorizedKeys(account: string, fingerprint: string): Promise<number> {
@@ -28,7 +28,7 @@ export async function authorizedKeys(account: string, fingerprint: string): Prom
   try {
     await recordConnection({ account, fingerprint });
   } catch (error) {
-    // Who can be let in is, also where /run is full; only the end of the key would not end the connection.
+    // A full /run keeps nobody out. It only means that removing the key will not end this connection.
     await say(`login of ${account}: its connection could not be recorded: ${reasonOf(error)}`);
   }
   try {

@@ -3,8 +3,8 @@ import { codeOf } from "../failure.ts";
 import { connectionFolder } from "../paths.ts";
 
 /**
- * What opened a connection. sshd's process for it, the parent of this program, stays as long as the connection does;
- * the last record under its number is of the key that it let in, because it asks about that key last.
+ * What opened a connection. sshd's process for it, the parent of this program, lives as long as the connection. The last
+ * record under its number is of the key that it let in, because it asks about that key last.
  */
 export interface ConnectionRecord {
   /** When sshd's process started, in clock ticks since boot (proc_pid_stat(5)). */
@@ -13,10 +13,10 @@ export interface ConnectionRecord {
   fingerprint: string;
 }
 
-/** One in so many records is followed by a look for those whose connection is over. */
+/** After one in so many records, those of ended connections are removed. */
 const recordsBetweenLooks = 250;
 
-/** Notes what this login is let in with, so that its connection can be ended when the key opens nothing any more. Throws where it cannot. */
+/** Records what this login is let in with, so that its connection can be ended when the key is removed. Throws if it cannot. */
 export async function recordConnection(record: Omit<ConnectionRecord, "started">): Promise<void> {
   const libc = openLibc();
   const stat = readFile(libc, `/proc/${process.ppid}/stat`);
@@ -27,8 +27,8 @@ export async function recordConnection(record: Omit<ConnectionRecord, "started">
 }
 
 /**
- * The C library's own calls (open(2) and its kin): to load node:fs would take longer than all of this, and Bun's files
- * start threads.
+ * The C library's own calls (open(2) and the like): loading node:fs would take longer than all of this, and Bun's file
+ * functions start threads.
  */
 function openLibc() {
   return dlopen("libc.so.6", {
@@ -60,7 +60,7 @@ function writeFile(libc: Libc, path: string, text: string): void {
   if (written !== bytes.length) throw new Error(`${path} cannot be written`);
 }
 
-/** kill(2) with signal 0 tells ESRCH where there is no such process. */
+/** kill(2) with signal 0 fails with ESRCH if there is no such process. */
 async function forgetEndedConnections(): Promise<void> {
   const { readdirSync, rmSync } = await import("node:fs");
   for (const name of readdirSync(connectionFolder))

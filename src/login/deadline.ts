@@ -4,14 +4,14 @@ import { dlopen } from "bun:ffi";
 const clocks = { real: 0, processor: 2 };
 
 /**
- * The kernel ends this process after so much time, whatever it is doing: a timer of the runtime would not fire
- * during a blocking call. By SIGPROF after the processor time, by SIGALRM after the wall time.
+ * The kernel ends this process after so much time, by SIGPROF for processor time and SIGALRM for wall time. A timer of
+ * the runtime would not fire during a blocking call.
  * @param limits in seconds
  */
 export function setDeadline(limits: { processor: number; real: number }): void {
   const { symbols } = dlopen("libc.so.6", { setitimer: { args: ["i32", "ptr", "ptr"], returns: "i32" } });
   for (const clock of ["processor", "real"] as const) {
-    // struct itimerval: not again, and after so many seconds and no microseconds.
+    // struct itimerval: no repetition, then the seconds and microseconds until it fires.
     const timer = new BigInt64Array([0n, 0n, BigInt(limits[clock]), 0n]);
     symbols.setitimer(clocks[clock], timer, null);
   }

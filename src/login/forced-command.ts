@@ -18,7 +18,7 @@ export function forcedCommand(
     admin: ["--restrict-to-path", directory],
   };
   const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
-  // exec: the account's shell, to which sshd gives this line, would else wait beside each session for its end.
+  // exec, so that the account's shell, to which sshd gives this line, does not stay for the whole session.
   const session = ["exec", `${libraryFolder}/session`, ...confinement, directory];
   return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
 }

@@ -7,9 +7,9 @@ const time = /^([0-9]{14}Z)?$/;
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /**
- * The one line that answers a login (sshd(8), AUTHORIZED_KEYS FILE FORMAT): `restrict` takes every permission
- * away, `command` forces what runs, the limits narrow who and until when. Composed from parsed fields alone; a field that is not what it should be
- * throws, because nothing that reaches this point may be anything else.
+ * The one line that answers a login (sshd(8), AUTHORIZED_KEYS FILE FORMAT): `restrict` takes every permission away,
+ * `command` forces what runs, the limits narrow from where and until when. It is composed of parsed fields only. Throws
+ * if a field has a character that it cannot have, which would be a bug.
  */
 export function keyLine(
   command: readonly string[],

@@ -31,7 +31,7 @@ export function refusedExtraArguments({ extraArguments }: Settings, owner: Owner
     return [
       {
         where: roles[role].setting,
-        text: `borg serve does not accept it: ${lastLine(stderr)}.`,
+        text: `borg serve does not accept it: ${lastLine(stderr)}`,
         hint: "See borg serve --help.",
       },
     ];

@@ -39,8 +39,8 @@ export function makeMissingHostKeys(folder: string): Problem[] {
       if (stands(`${file}.pub`)) {
         problems.push({
           where: file,
-          text: "The private half of this host key is missing, the .pub file is there.",
-          hint: "Restore it from a backup; or remove the .pub file too, then a new key is made and clients have to accept it.",
+          text: "the private half of this host key is missing, but its .pub file is there",
+          hint: "Restore it from a backup. Or remove the .pub file too: then a new key is made, which clients have to accept.",
         });
         continue;
       }
@@ -48,7 +48,7 @@ export function makeMissingHostKeys(folder: string): Problem[] {
     } catch (error) {
       problems.push({
         where: file,
-        text: `There is no such host key, and none could be made: ${reasonOf(error)}.`,
+        text: `the host key is missing, and could not be made: ${reasonOf(error)}`,
         hint: "Make the folder writable for the first start, or put a host key there.",
       });
     }
@@ -87,20 +87,20 @@ function copyHostKey(source: string, copy: string): HostKey | Refusal | Problem 
     if (wrong) return wrong;
     const publicKey = publicHalf(copy);
     if (publicKey === null)
-      return { text: "ssh-keygen cannot read this host key; it is damaged.", hint: restore };
+      return { text: "ssh-keygen cannot read this host key: it is damaged", hint: restore };
     const stated = existsSync(publicFile) ? readKeyText(publicFile) : publicKey;
     if (isRefusal(stated)) return { where: publicFile, ...stated };
     if (firstWords(stated) !== publicKey)
       return {
         where: publicFile,
-        text: "This is not the public half of the private key beside it.",
-        hint: "Restore the pair from a backup; or remove the .pub file if the private key is the right one.",
+        text: "this is not the public half of the private key next to it",
+        hint: "Restore the pair from a backup. Or remove the .pub file, if the private key is the right one.",
       };
     const parsed = parsePublicKey(publicKey);
     return isRefusal(parsed)
       ? {
           text: `sshd does not serve this host key: ${parsed.text}`,
-          hint: "Remove it and its .pub file; an Ed25519 or RSA key is then made anew and clients have to accept it.",
+          hint: "Remove it and its .pub file: an Ed25519 or RSA key is then made anew, which clients have to accept.",
         }
       : { name: basename(source), publicKey };
   } catch (error) {
@@ -108,7 +108,7 @@ function copyHostKey(source: string, copy: string): HostKey | Refusal | Problem 
     const code = codeOf(error);
     return (
       (isClosedToRoot(error) && foreignOwner(source)) || {
-        text: `The host key cannot be read (${code}).`,
+        text: `the host key cannot be read (${code})`,
         hint: makeReadable,
       }
     );
@@ -118,7 +118,7 @@ function copyHostKey(source: string, copy: string): HostKey | Refusal | Problem 
 const makeReadable = "Make it a file that root can read.";
 
 function readKeyText(file: string): string | Refusal {
-  if (!statSync(file).isFile()) return { text: "This is not a regular file.", hint: makeReadable };
+  if (!statSync(file).isFile()) return { text: "this is not a regular file", hint: makeReadable };
   return mended(readFileSync(file, "utf8"));
 }
 
@@ -131,28 +131,28 @@ const firstWords = (line: string) =>
     .join(" ");
 
 const restore =
-  "Restore it from a backup; or remove it and its .pub file, then a new one is made and clients have to accept it.";
+  "Restore it from a backup. Or remove it and its .pub file: then a new one is made, which clients have to accept.";
 
 /** What sshd could not serve as a host key, told as what it is. */
 function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Refusal | null {
   if (form === "empty")
-    return { text: "ssh-keygen cannot read this host key; the file is empty.", hint: restore };
+    return { text: "ssh-keygen cannot read this host key: the file is empty", hint: restore };
   if (form === "putty")
     return {
-      text: "ssh-keygen cannot read this host key; it has PuTTY's form.",
+      text: "ssh-keygen cannot read this host key: it is in PuTTY's form",
       hint: "Convert it with: puttygen FILE -O private-openssh -o FILE",
     };
   if (form === "public")
-    return { text: "This is a public key, not the private half of a host key.", hint: restore };
+    return { text: "this is a public key, not the private half of a host key", hint: restore };
   if (isDsa)
     return {
-      text: "This is a DSA key, which sshd does not serve: DSA is broken.",
-      hint: "Remove it and its .pub file; Ed25519 and RSA keys are made where they are missing.",
+      text: "this is a DSA key, which sshd does not serve: DSA is broken",
+      hint: "Remove it and its .pub file: Ed25519 and RSA keys are made where they are missing.",
     };
   if (encrypted)
     return {
-      text: "ssh-keygen cannot read this host key: it has a passphrase, and nobody types one when sshd starts.",
-      hint: `Take it away where it is known, with: ssh-keygen -p -N "" -f ${basename(file)}`,
+      text: "ssh-keygen cannot read this host key: it has a passphrase, which nobody can type when sshd starts",
+      hint: `Remove the passphrase with: ssh-keygen -p -N "" -f ${basename(file)}`,
     };
   return null;
 }

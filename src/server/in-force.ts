@@ -38,7 +38,7 @@ export function inForceSinceStart(): InForce | null {
       [
         {
           where: settingsFile,
-          text: "What the server's start kept of its settings is damaged.",
+          text: "the settings that the server's start stored are damaged",
           hint: "Restart the container: each start writes the file anew.",
         },
       ],

@@ -64,8 +64,8 @@ function lostFolders(missing: readonly Role[]): Problem[] {
     .filter((role) => served.has(role))
     .map((role) => ({
       where: `${keyFolder}/${roles[role].folder}`,
-      text: "The folder is gone, but accounts that it gave are served.",
-      hint: "Mount it again; to remove those accounts, make it an empty folder.",
+      text: "the folder is missing, but its accounts are served",
+      hint: "Mount it again. To remove those accounts, make it an empty folder.",
     }));
 }
 

@@ -73,18 +73,16 @@ export function readSettings(
 function parseId(name: string, text: string, reserved: ReadonlyMap<number, string>): number | Refusal {
   const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
   const hint = `Set ${name} to the numeric id that owns the repositories, e.g. ${usualId}.`;
-  if (!(id <= largestId)) return { text: `"${text}" is not a numeric id.`, hint };
-  if (id === 0) return { text: "The repositories must not belong to root (0).", hint };
+  if (!(id <= largestId)) return { text: `"${text}" is not a numeric id`, hint };
+  if (id === 0) return { text: "the repositories must not belong to root (0)", hint };
   const owner = reserved.get(id);
-  return owner === undefined
-    ? id
-    : { text: `${id} is the id of ${owner}, which the server relies on.`, hint };
+  return owner === undefined ? id : { text: `${id} is the id of ${owner}, which the server relies on`, hint };
 }
 
 function oneOf<Value extends string>(allowed: readonly Value[], text: string): Value | Refusal {
   return (
     allowed.find((each) => each === text) ?? {
-      text: `"${text}" is not a value it can have.`,
+      text: `"${text}" is not a valid value`,
       hint: `Use one of ${allowed.join(", ")}.`,
     }
   );
@@ -98,12 +96,12 @@ function parseTimeZone(text: string, hasZone: (name: string) => boolean): string
   const known = timeZoneOf(name);
   if (known === null)
     return {
-      text: `"${name}" is not the name of a time zone.`,
+      text: `"${name}" is not the name of a time zone`,
       hint: "Use one such as Europe/Berlin; rules such as CET-1CEST are not read.",
     };
   if (name === utc || hasZone(name)) return name;
   return {
-    text: `"${name}" is no time zone to borg: there is no file of just this name in /usr/share/zoneinfo.`,
+    text: `borg does not know the time zone "${name}": /usr/share/zoneinfo has no file of exactly this name`,
     hint: hasZone(known) ? `Write "${known}".` : "Use one such as Europe/Berlin, letter for letter.",
   };
 }
@@ -146,26 +144,26 @@ function argumentRefusal(word: string, next = ""): Refusal | null {
   const hint = "Remove it.";
   if (!plainWord.test(word))
     return {
-      text: `"${word}" has a character that arguments may not have.`,
+      text: `"${word}" contains a character that is not allowed`,
       hint: "Use letters, digits and @ % + = : , . / _ - only.",
     };
   const option = word.split("=")[0] ?? "";
   const isBeginningOf = (name: string) => option.length > 2 && name.startsWith(option);
   if (isBeginningOf("--restrict-to-path") || isBeginningOf("--restrict-to-repository"))
-    return { text: `${word}: what a session can reach is decided by the key's folder alone.`, hint };
+    return { text: `${word} is not allowed: only the key's folder decides what a session can reach`, hint };
   if (option !== "--debug" && isBeginningOf("--debug-profile"))
-    return { text: `${word} would write a file at every login.`, hint };
+    return { text: `${word} would write a file at every login`, hint };
   if (option.length >= "--um".length && isBeginningOf("--umask")) {
     const mask = word.includes("=") ? word.slice(option.length + 1) : next;
     // A mask with a character that no word may have is named as that word.
     if (!isOwnersAlone(mask) && (mask === "" || plainWord.test(mask)))
       return {
-        text: `${option} ${mask}: what sessions write is for its owner alone, who has to be able to use it.`,
+        text: `${option} ${mask} is not allowed: what sessions write must be usable by its owner, and by nobody else`,
         hint: "Remove it: borg's own umask is 0077.",
       };
   }
   if (isBeginningOf("--help") || /^-[a-z]*h/.test(option))
-    return { text: `${word} would print help instead of serving.`, hint };
+    return { text: `${word} would print help instead of serving`, hint };
   return null;
 }
 

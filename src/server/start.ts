@@ -128,7 +128,7 @@ function checkEverything(environment: Environment): Found {
   if (settings.sandbox === "require" && reason !== "")
     problems.push({
       where: "BORG_SANDBOX",
-      text: `Sessions cannot be fully confined by the kernel here: ${reason}.`,
+      text: `sessions cannot be fully confined by the kernel here: ${reason}`,
       hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
     });
 
@@ -164,7 +164,7 @@ function missingOwner({ uid, gid }: Owner): Problem[] {
     .filter(([, kind, id]) => !hasId(idMap(kind), id))
     .map(([where, kind, id]) => ({
       where,
-      text: `This container has no id ${id}: its user namespace has ${formatIds(idMap(kind))}.`,
+      text: `this container has no id ${id}: its user namespace has ${formatIds(idMap(kind))}`,
       hint: `Set ${where} to one of those, or give the container more ids.`,
     }));
 }

@@ -65,7 +65,7 @@ function outcomeOf(keys: Account["keys"], problems: readonly Problem[]): string[
   const refused = refusedBySshKeygen(keys);
   const lines = [
     ...problems.map(({ line, text }) => ({ line, text: `problem${place(line)}: ${text}` })),
-    ...refused.map(({ line }) => ({ line, text: `problem ${line}: OpenSSH cannot read this key.` })),
+    ...refused.map(({ line }) => ({ line, text: `problem ${line}: OpenSSH cannot read this key` })),
     ...keys
       .filter((key) => !refused.includes(key))
       .map(({ line, fingerprint, addresses, expires }) => {

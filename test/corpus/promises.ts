@@ -14,7 +14,8 @@ export function promisesOfFile(content: Buffer): void {
   if (keys.length + problems.length === 0) throw new Error("neither a key nor a problem");
   for (const problem of problems) {
     const printed = formatProblem(problem);
-    if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(printed)) throw new Error(`a control character in: ${printed}`);
+    if (/[\p{Cf}\p{Zl}\p{Zp}]|[^\P{Cc}\n]|\n(?! {2}\S)/u.test(printed))
+      throw new Error(`a control character in: ${printed}`);
   }
   for (const key of keys) {
     if (!content.includes(`${key.type}`) || !content.includes(key.blob))

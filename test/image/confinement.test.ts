@@ -214,7 +214,7 @@ describe("where the kernel knows version 2 of the rules alone", () => {
     );
     expect(code).toBe(4);
     expect(stderr).toContain(
-      "BORG_SANDBOX: Sessions cannot be fully confined by the kernel here: before Linux 6.2",
+      "BORG_SANDBOX: sessions cannot be fully confined by the kernel here: before Linux 6.2",
     );
   });
 });
@@ -256,6 +256,6 @@ describe("where the kernel cannot confine", () => {
       `podman run --rm ${without} --env BORG_SANDBOX=require localhost/borgserver`,
     );
     expect(code).toBe(4);
-    expect(stderr).toMatch(/^BORG_SANDBOX: Sessions cannot be fully confined by the kernel here: setpriv/m);
+    expect(stderr).toMatch(/^BORG_SANDBOX: sessions cannot be fully confined by the kernel here: setpriv/m);
   });
 });

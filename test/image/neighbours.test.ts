@@ -89,7 +89,7 @@ describe("capabilities that are missing", () => {
   test("NET_BIND_SERVICE where the port needs it: no start, with what to do", async () => {
     const { code, stderr } = await run(`${without("NET_BIND_SERVICE")} ${reserved}`);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/NET_BIND_SERVICE, which port 22 needs\. Start the container with --cap-add/);
+    expect(stderr).toMatch(/NET_BIND_SERVICE, which port 22 needs\n {2}Start the container with --cap-add/);
   });
 
   test.each([

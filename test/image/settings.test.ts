@@ -65,7 +65,7 @@ test("an /etc that is an empty volume is told with what to do", async () => {
   );
   expect(empty).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("there is no /etc/passwd, and so no account. If /etc is a volume"),
+    stderr: expect.stringContaining("there is no /etc/passwd, and so no account\n  If /etc is a volume"),
   });
 });
 
@@ -77,5 +77,5 @@ test("a container whose root is remapped says which ids it lacks", async () => {
   const enough = await containers.run(
     "podman run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 --env PUID=70000 localhost/borgserver",
   );
-  expect(enough.stderr).toMatch(/PUID: This container has no id 70000: its user namespace has 0 to 65535\./);
+  expect(enough.stderr).toMatch(/PUID: this container has no id 70000: its user namespace has 0 to 65535\./);
 });

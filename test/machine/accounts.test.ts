@@ -101,14 +101,14 @@ test("a mount of the keys that got lost removes nobody", async () => {
   for (const command of ["index rebuild", "update-borgusers"]) {
     const { code, stderr } = await machine.run(command);
     expect(code).toBe(3);
-    expect(stderr).toContain("/sshkeys/repos: The folder is gone, but accounts that it gave are served.");
+    expect(stderr).toContain("/sshkeys/repos: the folder is missing, but its accounts are served");
   }
   // As after a restart whose storage is not there yet.
   await machine.ok("mkdir /sshkeys");
   const start = await machine.run("borgserver prepare");
   expect(start).toMatchObject({
     code: 3,
-    stderr: expect.stringContaining("/sshkeys/repos: The folder is gone"),
+    stderr: expect.stringContaining("/sshkeys/repos: the folder is missing"),
   });
   await machine.ok("rmdir /sshkeys; mv /lost /sshkeys");
   expect(await accountFiles()).toBe(before);
@@ -151,9 +151,7 @@ test.each([
       expect({ command, code, stderr }).toEqual({
         command,
         code: 3,
-        stderr: expect.stringContaining(
-          "/sshkeys/repos: The folder is gone, but accounts that it gave are served.",
-        ),
+        stderr: expect.stringContaining("/sshkeys/repos: the folder is missing, but its accounts are served"),
       });
     }
     expect(await accountFiles()).toBe(before);
@@ -192,7 +190,7 @@ test("a role folder that cannot be read removes nobody", async () => {
   const { code, stderr } = await machine.run("update-borgusers");
   expect({ code, stderr }).toEqual({
     code: 3,
-    stderr: expect.stringContaining("/sshkeys/repos: The folder cannot be read (ENOTDIR)."),
+    stderr: expect.stringContaining("/sshkeys/repos: the folder cannot be read (ENOTDIR)."),
   });
   await machine.ok("rm /sshkeys/repos; mv /lost /sshkeys/repos");
   expect(await accountFiles()).toBe(before);

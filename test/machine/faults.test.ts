@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine, programs } from "./machine.ts";
+import { Machine, programs, unfolded } from "./machine.ts";
 
 // A command is killed, or the kernel fails it, at each system call with which it changes a file of the server.
 // strace(1) tells the calls of a run that nothing disturbs; then each of them in turn is the one that goes wrong.
@@ -163,7 +163,7 @@ const errorOf = ({ name }: Call) => (/sync|ch(own|mod)|unlink/.test(name) ? "EIO
 /** Whether a command that failed says so in one line, and leaves the logins as they were before or after the publication. */
 function isReported({ call, at, code, said, answers }: Outcome, before: boolean): boolean {
   if (!at.endsWith("(INJECTED)") || at.split("(")[0] !== call.split("(")[0]) return false;
-  const line = said.split("\n").at(-1)!;
+  const line = unfolded(said).split("\n").at(-1)!;
   // It can do without this call.
   if (code === 0) return answers === "after" && !line.startsWith("borgserver:");
   return (

@@ -81,7 +81,7 @@ test.each([
   [
     "a private key with a passphrase",
     `ssh-keygen -q -p -N secret -f ${folder}/ssh_host_rsa_key`,
-    'cannot read this host key: it has a passphrase, and nobody types one when sshd starts. Take it away where it is known, with: ssh-keygen -p -N "" -f ssh_host_rsa_key',
+    'cannot read this host key: it has a passphrase, which nobody can type when sshd starts\n  Remove the passphrase with: ssh-keygen -p -N "" -f ssh_host_rsa_key',
   ],
   [
     "a PEM key with a passphrase",
@@ -101,22 +101,22 @@ test.each([
   [
     "a DSA key",
     `ssh-keygen -q -t dsa -N '' -f ${folder}/ssh_host_dsa_key`,
-    "This is a DSA key, which sshd does not serve",
+    "this is a DSA key, which sshd does not serve",
   ],
   [
     "a DSA key in PEM, with a passphrase",
     `ssh-keygen -q -t dsa -m PEM -N secret -f ${folder}/ssh_host_dsa_key`,
-    "This is a DSA key, which sshd does not serve",
+    "this is a DSA key, which sshd does not serve",
   ],
   [
     "a public key in the place of a private one",
     `cp ${folder}/ssh_host_rsa_key.pub ${folder}/ssh_host_rsa_key`,
-    "This is a public key, not the private half",
+    "this is a public key, not the private half",
   ],
   [
     "PuTTY's form",
     `printf 'PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n' >${folder}/ssh_host_rsa_key`,
-    "it has PuTTY's form",
+    "it is in PuTTY's form",
   ],
   [
     "a public half that does not match",
@@ -132,7 +132,7 @@ test.each([
   [
     "a FIFO for a public half",
     `rm -f ${folder}/ssh_host_ed25519_key.pub; mkfifo ${folder}/ssh_host_ed25519_key.pub`,
-    "ssh_host_ed25519_key.pub: This is not a regular file",
+    "ssh_host_ed25519_key.pub: this is not a regular file",
   ],
   [
     "a key that sshd would not serve",
@@ -208,7 +208,7 @@ test("host keys that cannot be made stop the start", async () => {
   await machine.ok("mount --bind /sshkeys /sshkeys; mount -o remount,ro,bind /sshkeys");
   const refusal = await machine.startServer();
   expect(refusal?.code).toBe(4);
-  expect(refusal?.stderr).toMatch(/ssh_host_ed25519_key: There is no such host key, and none could be made/);
+  expect(refusal?.stderr).toMatch(/ssh_host_ed25519_key: the host key is missing, and could not be made/);
 });
 
 test("a ssh-keygen that is killed says nothing of any key", async () => {

@@ -19,6 +19,9 @@ export interface Options {
   input?: string;
 }
 
+/** Messages of the program, each on one line: what to do behind what is wrong, also where it has a line of its own. */
+export const unfolded = (text: string) => text.replaceAll("\n  ", ". ");
+
 /** A throwaway machine (scripts/machine). */
 export class Machine {
   readonly #process: ChildProcess;

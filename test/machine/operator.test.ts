@@ -61,7 +61,7 @@ describe("index", () => {
     expect(await machine.run("index find /client/none")).toMatchObject({ code: 1 });
     const { code, stderr } = await machine.run("index find /client/web");
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^\/client\/web: The file holds a private key/);
+    expect(stderr).toMatch(/^\/client\/web: the file holds a private key/);
   });
 
   test("rebuild says when accounts are not in step", async () => {

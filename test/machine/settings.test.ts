@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, unfolded } from "./machine.ts";
 
 let machine: Machine;
 
@@ -95,7 +95,7 @@ describe("a setting that is wrong stops the start with exit 4", () => {
       ADMIN_SERVE_EXTRA_ARGS: '--umask "077"; $(id)',
     });
     expect(refusal?.code).toBe(4);
-    const lines = refusal!.stderr.trim().split("\n");
+    const lines = unfolded(refusal!.stderr).trim().split("\n");
     expect(lines.map((line) => line.split(":")[0])).toEqual([
       "BORG_SANDBOX",
       "PUID",
@@ -111,7 +111,7 @@ describe("a setting that is wrong stops the start with exit 4", () => {
       "BORG_SSHKEYS",
       "borgserver",
     ]);
-    expect(lines.at(-1)).toBe("borgserver: 12 problems; nothing was changed");
+    expect(lines.at(-1)).toBe("borgserver: 12 problems, nothing was changed");
     expect(await machine.ok("ls /var/lib/borgserver")).not.toContain("index");
   });
 
@@ -133,13 +133,13 @@ describe("a setting that is wrong stops the start with exit 4", () => {
     [
       "a umask that opens repositories",
       { ADMIN_SERVE_EXTRA_ARGS: "--umask 077 --umas=022" },
-      "ADMIN_SERVE_EXTRA_ARGS: --umas 022: what sessions write is for its owner alone",
+      "ADMIN_SERVE_EXTRA_ARGS: --umas 022 is not allowed: what sessions write must be usable by its owner, and by nobody else",
     ],
     ["an id out of range", { PGID: "4294967295" }, 'PGID: "4294967295" is not a numeric id'],
     [
       "confinement that this machine lacks",
       { BORG_SANDBOX: "require" },
-      "BORG_SANDBOX: Sessions cannot be fully confined by the kernel here: setpriv: unrecognized option '--landlock-access",
+      "BORG_SANDBOX: sessions cannot be fully confined by the kernel here: setpriv: unrecognized option '--landlock-access",
     ],
   ])("%s", async (_, settings, message) => {
     const ids = Object.fromEntries(
@@ -208,7 +208,7 @@ test("what is kept of the settings is whole, or told as damaged and not used at 
         code: 4,
         stdout: "",
         stderr: expect.stringMatching(
-          /^\/run\/borgserver\/settings\.json: What the server's start kept of its settings is damaged\. Restart the container.*\nborgserver: 1 problem; nothing was changed\n$/,
+          /^\/run\/borgserver\/settings\.json: the settings that the server's start stored are damaged\n {2}Restart the container.*\nborgserver: 1 problem, nothing was changed\n$/,
         ),
       });
   }
@@ -263,7 +263,9 @@ test("a borg that was killed is told as killed, with the likely reason", async (
   );
   const refusal = await machine.startServer();
   expect(refusal?.code).toBe(1);
-  expect(refusal?.stderr).toMatch(/^borgserver: borg was ended by SIGKILL when it was tried out\. .*memory/);
+  expect(refusal?.stderr).toMatch(
+    /^borgserver: borg was ended by SIGKILL when it was tried out\n {2}.*memory/,
+  );
 });
 
 test.each([
@@ -289,10 +291,11 @@ test.each([
     "setpriv --bounding-set -chown,-sys_chroot",
     "lacks capabilities: CHOWN, SYS_CHROOT. Start the container with --cap-add CHOWN --cap-add SYS_CHROOT.",
   ],
-])("a start with %s says what it needs", async (_, command, message) => {
+])("a start with %s says what it needs", async (_, command, needed) => {
   const { code, stderr } = await machine.run(`${command} borgserver prepare`);
-  expect({ code, lines: stderr.split("\n").length }).toEqual({ code: 1, lines: 2 });
-  expect(stderr).toContain(message);
+  const message = unfolded(stderr);
+  expect({ code, lines: message.split("\n").length }).toEqual({ code: 1, lines: 2 });
+  expect(message).toContain(needed);
 });
 
 test("a umask does not keep accounts from what they must reach", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine, programs } from "./machine.ts";
+import { Machine, programs, unfolded } from "./machine.ts";
 
 // Storage that is full or read-only; times of files that are wrong; an index of another version.
 
@@ -63,7 +63,7 @@ describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
       for (const command of ["index rebuild", "update-borgusers"]) {
         const { code, stdout, stderr } = await machine.run(command);
         expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-        expect(stderr).toMatch(/^borgserver: .*\/var\/lib\/borgserver\/.*\n$/);
+        expect(unfolded(stderr)).toMatch(/^borgserver: .*\/var\/lib\/borgserver\/.*\n$/);
         expect(stderr).toMatch(reason);
       }
       expect(await mayLogIn("web")).toBe(true);
@@ -83,7 +83,7 @@ describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
     try {
       const { code, stdout, stderr } = await machine.run("update-borgusers");
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-      expect(stderr).toMatch(/^borgserver: .*\/etc\/.*\n$/);
+      expect(unfolded(stderr)).toMatch(/^borgserver: .*\/etc\/.*\n$/);
       expect(stderr).toMatch(reason);
       expect(await mayLogIn("web")).toBe(true);
     } finally {

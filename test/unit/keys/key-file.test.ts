@@ -30,9 +30,13 @@ test.each([
   ["a private key", `${key}\n-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n`, /private key/],
   ["a PuTTY key", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", /private key/],
   ["UTF-16", Buffer.from(key, "utf16le"), /UTF-16/],
-  ["RFC 4716", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n", /another form/],
-  ["PKCS #8", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", /another form/],
-  ["PEM", `${key}\r\n-----BEGIN RSA PUBLIC KEY-----\r\nAAAA\r\n`, /another form/],
+  [
+    "RFC 4716",
+    "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n",
+    /not in OpenSSH's form/,
+  ],
+  ["PKCS #8", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", /not in OpenSSH's form/],
+  ["PEM", `${key}\r\n-----BEGIN RSA PUBLIC KEY-----\r\nAAAA\r\n`, /not in OpenSSH's form/],
   ["a byte order mark", `\ufeff${key}`, /byte order mark/],
   ["too large a file", Buffer.alloc(largestFile + 1, "#"), /larger than 1024 KiB/],
 ])("%s is one problem of the whole file", (_, content, reason) => {

@@ -17,7 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const put = (path: string) => writeFileSync(`${folder}/${path}`, key);
 const problems = () =>
   gatherAccounts(folder, "", new Set(["borg", "root"])).problems.map((problem) =>
-    formatProblem(problem).replaceAll(`${folder}/`, ""),
+    formatProblem(problem).replaceAll(`${folder}/`, "").replace("\n  ", ". "),
   );
 
 describe("what tools and file systems leave is skipped, file or folder, and told", () => {
@@ -111,8 +111,8 @@ describe("names that differ by case alone are a problem", () => {
     put("repos-appendonly/WEB");
     put("admins/db");
     expect(problems()).toEqual([
-      expect.stringMatching(/^repos\/web: The name differs from that of repos\/Web by case alone/),
-      expect.stringMatching(/^repos-appendonly\/WEB: The name differs from that of repos\/Web by case alone/),
+      expect.stringMatching(/^repos\/web: the name differs from that of repos\/Web only by case/),
+      expect.stringMatching(/^repos-appendonly\/WEB: the name differs from that of repos\/Web only by case/),
     ]);
   });
 
@@ -120,7 +120,7 @@ describe("names that differ by case alone are a problem", () => {
     put("repos/Borg");
     put("repos/borg2");
     expect(problems()).toEqual([
-      expect.stringMatching(/^repos\/Borg: The name differs from "borg", the account of BORG_SSHKEYS,/),
+      expect.stringMatching(/^repos\/Borg: the name differs from "borg", the account of BORG_SSHKEYS,/),
     ]);
   });
 
@@ -130,7 +130,7 @@ describe("names that differ by case alone are a problem", () => {
     put("repos/root");
     expect(problems()).toEqual([
       expect.stringMatching(/^repos\/root: "root" is an account of the system/),
-      expect.stringMatching(/^admins\/web: An account has one role, but repos\/web exists too/),
+      expect.stringMatching(/^admins\/web: an account has one role, but repos\/web exists too/),
     ]);
   });
 });
@@ -147,11 +147,11 @@ describe("a name that is not UTF-8", () => {
     writeFileSync(bytes("repos/\xff~"), key);
     const { skipped } = readKeyFolder(folder);
     expect(problems()).toEqual([
-      expect.stringMatching(/^dir\\xfe\\x1b: This is none of the folders/),
-      expect.stringMatching(/^repos\/café日: The name has a character/),
-      expect.stringMatching(/^repos\/caf\\xe9: The name has a character/),
-      expect.stringMatching(/^repos\/caf\\xe9:1: The line is not an OpenSSH public key/),
-      expect.stringMatching(/^repos\/caf\\xff: The name has a character/),
+      expect.stringMatching(/^dir\\xfe\\x1b: borgserver does not read this folder/),
+      expect.stringMatching(/^repos\/café日: the name contains a character/),
+      expect.stringMatching(/^repos\/caf\\xe9: the name contains a character/),
+      expect.stringMatching(/^repos\/caf\\xe9:1: the line is not an OpenSSH public key/),
+      expect.stringMatching(/^repos\/caf\\xff: the name contains a character/),
     ]);
     expect(skipped).toEqual([`${folder}/README\\xfe`, `${folder}/repos/\\xff~`]);
   });

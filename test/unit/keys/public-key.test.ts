@@ -57,18 +57,26 @@ describe("refuses", () => {
   const one = Buffer.from([1]);
   const modulus = (bits: number) => Buffer.concat([Buffer.from([0]), Buffer.alloc(bits / 8, 0xff)]);
   test.each([
-    ["an option that widens", `command="id" ${ed25519}`, /option before the key that is not accepted/],
-    ["an option of a FIDO key", `verify-required ${ed25519}`, /option before the key that is not accepted/],
-    ["a host name before the key", `example.org ${ed25519}`, /option before the key that is not accepted/],
+    [
+      "an option that widens",
+      `command="id" ${ed25519}`,
+      /^the option command before the key is not accepted$/,
+    ],
+    [
+      "an option of a FIDO key",
+      `verify-required ${ed25519}`,
+      /^the option verify-required before the key is not accepted$/,
+    ],
+    ["a host name before the key", `example.org ${ed25519}`, /an option before the key is not accepted/],
     ["two words before the key", `example.org x ${ed25519}`, /text before the key/],
     ["a DSA key", `ssh-dss ${wire("ssh-dss")}`, /DSA/],
-    ["a certificate", `ssh-ed25519-cert-v01@openssh.com ${ed25519Blob}`, /Certificates/],
+    ["a certificate", `ssh-ed25519-cert-v01@openssh.com ${ed25519Blob}`, /^certificates/],
     ["an unknown type", `ssh-xmss@openssh.com ${ed25519Blob}`, /not an OpenSSH public key/],
     ["a type in another case", `SSH-ED25519 ${ed25519Blob}`, /not an OpenSSH public key/],
-    ["no key", "ssh-ed25519", /not base64/],
+    ["no key", "ssh-ed25519", /not valid base64/],
     ["prose", "the key will follow", /not an OpenSSH public key/],
-    ["quotes in the key", `ssh-ed25519 "${ed25519Blob}"`, /not base64/],
-    ["base64 of another alphabet", `ssh-ed25519 ${ed25519Blob.replace(/.$/, "_")}`, /not base64/],
+    ["quotes in the key", `ssh-ed25519 "${ed25519Blob}"`, /not valid base64/],
+    ["base64 of another alphabet", `ssh-ed25519 ${ed25519Blob.replace(/.$/, "_")}`, /not valid base64/],
     ["base64 cut short", `ssh-ed25519 ${ed25519Blob.slice(0, -2)}`, /cut short|damaged/],
     [
       "base64 with loose bits",
@@ -88,7 +96,7 @@ describe("refuses", () => {
     ].map(([order, point]): [string, string, RegExp] => [
       `an Ed25519 point of order ${order}, which anybody can sign for`,
       `ssh-ed25519 ${wire("ssh-ed25519", Buffer.from(point!, "hex"))}`,
-      /Anybody can sign/,
+      /anybody can sign/,
     ]),
     ["another type inside", `ssh-ed25519 ${wire("ssh-rsa", bytes.subarray(-32))}`, /damaged/],
     [
@@ -145,7 +153,7 @@ describe("sshpk reads each key a second time, and by itself", () => {
     fc.assert(
       fc.property(plainKey, (line) => {
         const key = parsePublicKey(line);
-        if (isRefusal(key)) expect(key.text).not.toBe("The key is not a valid key of its type.");
+        if (isRefusal(key)) expect(key.text).not.toBe("the key is not a valid key of its type");
         else taken++;
       }),
       { numRuns: 2000 },
