@@ -3,7 +3,14 @@ import { isatty } from "node:tty";
 import { codeOf, reasonOf } from "./failure.ts";
 import { pause } from "./pause.ts";
 import { PrintableOutput, printable, printableText } from "./printable.ts";
-import { exitCode, formatMessage, formatProblem, OperatorError, ProblemsFound } from "./problem.ts";
+import {
+  exitCode,
+  formatMessage,
+  formatProblem,
+  OperatorError,
+  type Problem,
+  ProblemsFound,
+} from "./problem.ts";
 import type { Progress } from "./progress.ts";
 
 // Messages have one form (formatMessage): "what is wrong, and where. What to do." What is wrong starts with a small
@@ -28,6 +35,11 @@ export function sayJson(value: unknown): void {
 /** Prints what does not belong to the result: a warning, a step of the start. @param hint what to do */
 export function note(what: string, hint = ""): void {
   write(2, `${formatMessage(`borgserver: ${what}`, hint)}\n`);
+}
+
+/** Prints what is wrong with something and does not stop a command. @param label stands before it, e.g. "WARNING: " */
+export function noteProblem({ where, text, hint }: Problem, label = ""): void {
+  note(`${label}${where}: ${text}`, hint);
 }
 
 /** Prints a line above other output, where that is for a program to read. */

@@ -7,12 +7,12 @@ import { accountsServed } from "../index/read.ts";
 import { asOwner, isRoot, type Owner, whileOwner } from "../owner.ts";
 import { borgFile, borgHome, indexFile, repositoryFolder } from "../paths.ts";
 import { exitCode, OperatorError } from "../problem.ts";
-import { heading, note, passOn, say } from "../report.ts";
+import { heading, noteProblem, passOn, say } from "../report.ts";
 import { changeOwnerOfAll } from "../repositories/directory-owner.ts";
 import { howToForget, knownRepositories, recordRepositories } from "../repositories/known-repositories.ts";
 import { accountPaths } from "../repositories/plan.ts";
 import { type Call, callRoll } from "../repositories/roll-call.ts";
-import { beginLook, describeStrange } from "../repositories/strange-entries.ts";
+import { beginLook, strangeProblem } from "../repositories/strange-entries.ts";
 import { survey } from "../repositories/survey.ts";
 import type { Landlock } from "../role.ts";
 import type { InForce } from "../server/in-force.ts";
@@ -21,7 +21,7 @@ import { confinedTo, landlockInForce } from "./confined.ts";
 import { homeOf, reachOf, repositoryToBegin } from "./reach.ts";
 
 /**
- * Runs a borg command as the owner of the repositories, never as root. The word `all` in the repository's place stands
+ * Runs a borg command as the owner of the repositories, never as root. The word `all` in place of the repository runs it
  * for every one, one after the other; a signal ends the run.
  * Each process is confined to the repository that it works on, as that one's sessions are (reach.ts).
  * @returns the exit code; of several runs the worst
@@ -51,7 +51,7 @@ export async function runBorg(words: readonly string[], inForce: InForce): Promi
   for (const { path, problem, fails } of calls) {
     if (!problem || fails) (isJson ? heading : say)(`${path}:`);
     if (problem) {
-      note(`${path} ${problem}`);
+      noteProblem(problem);
       if (fails) worst = Math.max(worst, borgsError);
       continue;
     }
@@ -65,7 +65,7 @@ export async function runBorg(words: readonly string[], inForce: InForce): Promi
       child.stdout && passOn(child.stdout, 1),
       child.stderr && passOn(child.stderr, 2),
     ]);
-    for (const strange of (await look.end()).found) note(describeStrange(strange));
+    for (const strange of (await look.end()).found) noteProblem(strangeProblem(strange));
     signal ??= endedBy ?? undefined;
     if (signal) return 128 + constants.signals[signal];
     worst = Math.max(worst, code ?? 1);
@@ -78,7 +78,7 @@ export async function runBorg(words: readonly string[], inForce: InForce): Promi
 /** borg's exit code for an error; its 1 is a warning (borg(1), return codes). */
 const borgsError = 2;
 
-/** What a command on all repositories is run for, or has to name. */
+/** What a command on all repositories is run for, or has to report. */
 function callRepositories(owner: Owner): Call[] {
   const found = survey(repositoryFolder, owner);
   const known = knownRepositories(repositoryFolder, owner);
@@ -105,7 +105,7 @@ function borgAs(
   }
   return whileOwner(owner, () => {
     const surroundings = { environment: process.env, folder: folderHere(), exists: existsSync };
-    // A wall can be built around what is there alone, and borg begins in an empty directory as well as in none.
+    // Only something that exists can be confined to, and borg begins in an empty directory as well as in none.
     const toBegin = repositoryToBegin(words, surroundings);
     if (toBegin) makeFolder(toBegin);
     const reach = reachOf(words, surroundings);
@@ -119,7 +119,7 @@ function borgAs(
   });
 }
 
-/** The folder that this was started in, if there is one still. */
+/** The folder that this was started in, if it still exists. */
 function folderHere(): string {
   try {
     return process.cwd();
@@ -128,7 +128,7 @@ function folderHere(): string {
   }
 }
 
-/** Whether there is a folder of that name now. What is wrong with the place is borg's to say. */
+/** Makes a folder. @returns whether there is something of that name now; if it is not a folder, borg says so */
 function makeFolder(path: string): boolean {
   try {
     mkdirSync(path, { recursive: path.startsWith(borgHome), mode: 0o700 });
@@ -146,7 +146,7 @@ function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
     // borg asks before it opens a repository that it does not know, or knows from another place; these are all the server's own.
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
     BORG_RELOCATED_REPO_ACCESS_IS_OK: "yes",
-    TMPDIR: home, // the one place beside the repository that it can write to
+    TMPDIR: home, // the only other place that it can write to
     ...process.env,
     HOME: home,
     BORG_HOST_ID: isServing ? hostname() : elsewhere,

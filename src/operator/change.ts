@@ -6,11 +6,10 @@ import { compare, formatDifference } from "../index/difference.ts";
 import { readIndex } from "../index/read.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { Owner } from "../owner.ts";
-import { indexFile, lockFile } from "../paths.ts";
-import { exitCode } from "../problem.ts";
-import { note, say, showProgress } from "../report.ts";
-import { blockedLines } from "../repositories/plan.ts";
-import { strangeLines } from "../repositories/strange-entries.ts";
+import { indexFile, lockFile, repositoryFolder } from "../paths.ts";
+import { exitCode, type Problem } from "../problem.ts";
+import { note, noteProblem, say, showProgress } from "../report.ts";
+import { strangeProblems } from "../repositories/strange-entries.ts";
 import { type InForce, inForce } from "../server/in-force.ts";
 import {
   apply,
@@ -37,7 +36,7 @@ export function rebuildIndex(full: boolean): number {
   });
   say(`index: ${summary(accounts, keys)}`);
   if (!inStep(readAccountFiles(), accounts, owner.uid))
-    note("accounts differ from the index; to bring them in step: update-borgusers");
+    note("accounts differ from the index", "To bring them in step: update-borgusers");
   return endRevoked(owner);
 }
 
@@ -49,7 +48,7 @@ export async function update(): Promise<number> {
   say(`index: ${summary(planned.index.accounts, done.keys)}`);
   for (const line of linesOf(done)) say(line);
   const code = endRevoked(planned.owner);
-  for (const line of [...done.failures, ...done.remarks, ...(await strange(planned))]) note(line);
+  for (const each of [...done.failures, ...done.remarks, ...(await strange(planned))]) noteProblem(each);
   return done.failures.length > 0 ? exitCode.failed : code;
 }
 
@@ -61,11 +60,11 @@ export async function dryRun(): Promise<number> {
     connections.opensByAccounts(accounts),
   );
   const changes = [...linesOf(planned), ...connections.linesOf(revoked).map((line) => `${line} ended`)];
-  const failures = blockedLines(planned.repositories);
+  const failures = planned.repositories.blocked;
   const remarks = [...failures, ...planned.remarks, ...(await strange(planned))];
   say(`index: ${summary(accounts, countKeys(accounts))}`);
   for (const line of changes) say(`would be: ${line}`);
-  for (const line of remarks) note(line);
+  for (const remark of remarks) noteProblem(remark);
   if (changes.length + remarks.length === 0) say("accounts and repositories are in step");
   return failures.length > 0 ? exitCode.failed : exitCode.done;
 }
@@ -76,11 +75,11 @@ export function checkFiles(): number {
   for (const path of skipped) say(`skipped: ${path}`);
   const difference = publishedDifference(accounts, found);
   if (difference)
-    note(`the published index ${difference}. To publish what the files say: index rebuild --full`);
+    note(`the published index ${difference}`, "To publish what the files say: index rebuild --full");
   return exitCode.done;
 }
 
-/** How the published index differs from these files; null where it says the same, and before a first start. */
+/** How the published index differs from these files; null if it does not, and before a first start. */
 function publishedDifference(accounts: readonly FoundAccount[], { isServing }: InForce): string | null {
   if (!existsSync(indexFile)) return isServing ? "is missing" : null;
   try {
@@ -91,22 +90,26 @@ function publishedDifference(accounts: readonly FoundAccount[], { isServing }: I
   }
 }
 
-/** Ends what keys and accounts that are gone still have open, and says so. */
+/** Ends what removed keys and accounts still have open, and says so. */
 function endRevoked(owner: Owner): number {
   const { ended, left } = endRevokedConnections(owner.uid);
   for (const line of connections.linesOf(ended)) say(`${line} ended`);
   for (const line of connections.linesOf(left))
-    note(`${line} could not be ended; a restart of the container ends them all`);
+    note(`${line} could not be ended`, "A restart of the container ends them all.");
   return left.length > 0 ? exitCode.failed : exitCode.done;
 }
 
 /** How long a command looks into repositories, in milliseconds. */
 const patience = 2000;
 
-async function strange({ ours, owner }: { ours: ReadonlySet<string>; owner: Owner }): Promise<string[]> {
+async function strange({ ours, owner }: { ours: ReadonlySet<string>; owner: Owner }): Promise<Problem[]> {
   return (
-    (await strangeLines(ours, owner, patience)) ?? [
-      "there is too much in the repositories to look at all of it here; commands on all look at each one's files",
+    (await strangeProblems(ours, owner, patience)) ?? [
+      {
+        where: repositoryFolder,
+        text: "there is too much in the repositories to look at all of it here",
+        hint: "Commands on all look at each one's files.",
+      },
     ]
   );
 }

@@ -7,8 +7,8 @@ import type { InForce } from "../server/in-force.ts";
 import type { Reach } from "./reach.ts";
 
 /**
- * What operators' commands are confined with: what the server's start found out in this container, or, where there
- * was none, what is found out now. Throws where BORG_SANDBOX asks for more than that.
+ * What operators' commands are confined with: what the server's start found out in this container, or if there was none,
+ * what is found out now. Throws if BORG_SANDBOX asks for more than that.
  */
 export function landlockInForce({ settings, landlock, isServing }: InForce): Landlock {
   if (isServing || settings.sandbox === "off") return landlock;
@@ -23,7 +23,7 @@ export function landlockInForce({ settings, landlock, isServing }: InForce): Lan
 }
 
 /**
- * The words that run a command behind a session's wall (libexec/confine), with doors in it to what it is to reach.
+ * The words that run a command behind the same wall as a session (libexec/confine), with doors to what it may reach.
  * @param home where it may write as freely as in the repository
  */
 export function confinedTo(
@@ -52,7 +52,7 @@ export function confinedTo(
     rule(statSync(path).isDirectory() ? ofFolder : ofFile, path);
   const doors = [
     ...rule(folder, home),
-    // What is restored there may be anything; what is named may be a program.
+    // What is restored there may be of any kind, and what is named may be a program.
     ...also.flatMap((path) =>
       ofKind(path, [...folder, "execute", "make-sym", "make-fifo", "make-sock"], [...file, "execute"]),
     ),

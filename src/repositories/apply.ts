@@ -3,28 +3,29 @@ import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { reasonOf } from "../failure.ts";
 import { asOwner, isClosedToRoot, type Owner } from "../owner.ts";
 import { repositoryFolder } from "../paths.ts";
+import type { Problem } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
 import { changeOwner, changeOwnerOfAll, keepsOwnOwners } from "./directory-owner.ts";
-import { blockedLines, directoryMode, type RepositoryPlan } from "./plan.ts";
+import { directoryMode, type RepositoryPlan } from "./plan.ts";
 
 /**
- * Does what the plan says, as far as it can be done: one directory that cannot be changed must not keep the
- * others from their backups.
- * @returns the part of the plan that was done, and a line for each failure
+ * Carries out the plan, as far as it can be done: one directory that cannot be changed must not keep the others from
+ * their backups.
+ * @returns the part of the plan that was done, and what could not be done
  */
 export function applyRepositories(
   plan: RepositoryPlan,
   owner: Owner,
   progress: Progress = unseen,
-): { done: RepositoryPlan; failures: string[] } {
-  const failures = blockedLines(plan);
+): { done: RepositoryPlan; failures: Problem[] } {
+  const failures = [...plan.blocked];
   const done: RepositoryPlan = { create: [], own: [], mend: [], mode: [], blocked: [] };
   const attempt = (what: string, path: string, action: () => void): boolean => {
     try {
       action();
       return true;
     } catch (error) {
-      failures.push(`${path} could not be ${what}: ${reasonOf(error)}`);
+      failures.push({ where: path, text: `could not be ${what}: ${reasonOf(error)}`, hint: "" });
       return false;
     }
   };
@@ -67,6 +68,6 @@ function setMode(path: string): void {
   try {
     chmodSync(path, (statSync(path).mode & 0o7777) | directoryMode);
   } catch {
-    // Many network shares know no modes. Backups work without; new files then get the role's group.
+    // Many network shares have no modes. Backups work without them; new files then get the role's group.
   }
 }

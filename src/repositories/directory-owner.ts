@@ -3,10 +3,10 @@ import { closeSync, fstatSync, lchownSync, lstatSync, openSync, readdirSync, rmS
 import { type Owner, whileOwner } from "../owner.ts";
 
 /**
- * Gives a directory and all that is in it to the owner. Until all is done the directory has the group 0, which
- * no settings allow: so the next run sees that an interrupted one has to be taken up, whichever owner is set then.
- * Who writes to the directory meanwhile could put a symlink in a path's way: hence lchown(2), and find's -execdir,
- * which runs chown in the directory that it has open.
+ * Gives a directory and all that is in it to the owner. Until all is done the directory has the group 0, which no
+ * settings allow, so that the next run continues an interrupted one, whichever owner is set then. Somebody who writes to
+ * the directory meanwhile could put a symlink into a path: hence lchown(2), and find's -execdir, which runs chown in the
+ * directory that it has open.
  */
 export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
   if (readdirSync(path).length > 0) {
@@ -29,7 +29,7 @@ export function changeOwnerOfAll(path: string, { uid, gid }: Owner): void {
   changeOwner(path, { uid, gid });
 }
 
-/** Changes the owner of one directory. Throws also where the storage only seems to obey. */
+/** Changes the owner of one directory. Throws also if the storage only pretends to. */
 export function changeOwner(path: string, { uid, gid }: Owner): void {
   lchownSync(path, uid, gid);
   const found = lstatSync(path);
@@ -38,8 +38,8 @@ export function changeOwner(path: string, { uid, gid }: Owner): void {
 }
 
 /**
- * Tells whether the owner can use a directory whatever owner it seems to have: storage that maps ids (exports(5),
- * all_squash; mounts of other systems' shares) says so by giving a new file another owner than the one who made it.
+ * Whether the owner can use a directory, whoever its owner seems to be. On storage that maps ids (exports(5), all_squash;
+ * mounts of other systems' shares) a new file gets another owner than the one who made it.
  */
 export function keepsOwnOwners(owner: Owner): (path: string) => boolean {
   return (path) =>

@@ -6,30 +6,30 @@ export interface Lock {
   thread: number;
 }
 
-/** The content of lock.roster. Clients can write it, so it is read with parseRoster alone. */
+/** The content of lock.roster. Clients can write it, so it is read by parseRoster only. */
 export interface Roster {
   exclusive: Lock[];
   shared: Lock[];
 }
 
 /**
- * The largest roster that is read, in bytes: some thousand holders, where sshd serves a few hundred sessions of all
- * repositories together.
+ * The largest roster that is read, in bytes: it has room for a thousand holders, and sshd serves a few hundred sessions of
+ * all repositories together.
  */
 export const largestRoster = 64 * 1024;
 
-/** A host is a part of a file's name in lock.exclusive, and that ends here (readdir(3), NAME_MAX). */
+/** A host is part of a file's name in lock.exclusive, which cannot be longer (readdir(3), NAME_MAX). */
 const longestHost = 255;
 
-/** The holder that a file in lock.exclusive stands for, HOST.PID-THREAD with the thread in hexadecimal; null for any other name. */
+/** The holder that a file in lock.exclusive names, HOST.PID-THREAD with the thread in hexadecimal; null for any other name. */
 export function parseLockName(name: string): Lock | null {
   const [, host = "", pid = "", thread = ""] = /^(.+)\.([0-9]{1,15})-([0-9a-f]{1,13})$/s.exec(name) ?? [];
   return lockOf(host, Number(pid), Number.parseInt(thread, 16));
 }
 
 /**
- * Reads a roster: an object in which `exclusive` and `shared` are lists of [HOST, PID, THREAD], either of which may
- * be missing. Null for anything else, also where one holder alone is none: it is nobody's then to change.
+ * Reads a roster: an object in which `exclusive` and `shared` are lists of [HOST, PID, THREAD], either of which may be
+ * missing. Null for anything else, even if only one holder is not valid: such a roster is left as it is.
  */
 export function parseRoster(text: string): Roster | null {
   if (Buffer.byteLength(text) > largestRoster) return null;
@@ -37,7 +37,7 @@ export function parseRoster(text: string): Roster | null {
   try {
     value = JSON.parse(text);
   } catch {
-    return null; // also where it is nested too deep
+    return null; // also if it is nested too deep
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const lists = new Map(Object.entries(value));
@@ -54,7 +54,7 @@ export function formatRoster({ exclusive, shared }: Roster): string {
   return JSON.stringify({ exclusive: list(exclusive), shared: list(shared) });
 }
 
-/** Whether a lock was taken on this host, by a process of which nothing is left. @param running the processes that can hold one */
+/** Whether a lock was taken on this host, by a process that has ended. @param running the processes that can hold one */
 export function isGone({ host, pid }: Lock, thisHost: string, running: ReadonlySet<number>): boolean {
   return host === thisHost && !running.has(pid);
 }

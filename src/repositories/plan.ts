@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import type { NamedRole } from "../keys/account.ts";
 import type { Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
+import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { accountDirectory } from "../role.ts";
 import type { Entry, Survey, Top } from "./survey.ts";
 
@@ -9,11 +10,11 @@ import type { Entry, Survey, Top } from "./survey.ts";
 export interface RepositoryPlan {
   create: string[];
   own: string[];
-  /** Repositories in which somebody else left files that borg needs, with the names of some. */
+  /** Repositories in which another user left files that borg needs, with the names of some. */
   mend: { path: string; names: string[] }[];
   mode: string[];
-  /** Directories that cannot be had, or must not be changed, with the reason. */
-  blocked: { path: string; reason: string }[];
+  /** Directories that cannot be used, or must not be changed. */
+  blocked: Problem[];
 }
 
 /**
@@ -29,20 +30,20 @@ export function accountPaths(accounts: readonly NamedRole[]): Set<string> {
   );
 }
 
-/** What the plan asks about places that it needs to know more of. */
+/** What the plan has to ask about some directories. */
 export interface CloserLook {
-  /** Whether the owner can use a directory whatever its owner seems to be. */
+  /** Whether the owner can use a directory, whoever its owner seems to be. */
   keepsOwnOwners(path: string): boolean;
-  /** Whether two directories that seem to be one are. */
+  /** Whether two directories that seem to be the same one are. */
   isSameDirectory(path: string, other: string): boolean;
   /** Whether a directory that is neither root's nor the owner's is to be given to the owner. */
   mayReown: boolean;
 }
 
 /**
- * Computes what has to be done so that each account has its directory, and that these and all other repositories,
- * such as admins made, are owned by the owner. Whatever else lies under /repos is left alone.
- * @param look what only a closer look tells, and only where it is asked for
+ * Computes what has to be done so that each account has its directory, and that these and all other repositories, such
+ * as admins made, belong to the owner. Whatever else is under /repos is left alone.
+ * @param look what a survey does not see; asked only where it matters
  */
 export function planRepositories(
   accounts: readonly NamedRole[],
@@ -56,14 +57,14 @@ export function planRepositories(
   const planDirectory = (path: string, found: Stats) => {
     if ((found.uid !== owner.uid || found.gid !== owner.gid) && !keepsOwnOwners(path)) {
       if (mayReown || found.uid === 0 || found.uid === owner.uid) plan.own.push(path);
-      else plan.blocked.push({ path, reason: foreignOwner(found, owner) });
+      else plan.blocked.push({ where: path, ...foreignOwner(found, owner) });
     }
     if ((found.mode & directoryMode) !== directoryMode) plan.mode.push(path);
   };
 
   if (top.folder === null) plan.create.push(repositoryFolder);
-  else if (top.folder !== "link" && "reason" in top.folder)
-    plan.blocked.push({ path: repositoryFolder, reason: top.folder.reason });
+  else if (top.folder !== "link" && isRefusal(top.folder))
+    plan.blocked.push({ where: repositoryFolder, ...top.folder });
   else if (top.folder !== "link") planDirectory(repositoryFolder, top.folder);
   if (top.records) planDirectory(recordsFolder, top.records);
   const isForeign = plan.blocked.length > 0 && !mayReown; // nothing is made there for another owner
@@ -77,8 +78,8 @@ export function planRepositories(
       if (!isForeign) plan.create.push(path);
     } else if (!entry.directory?.isDirectory())
       plan.blocked.push({
-        path,
-        reason: entry.state.is === "doubtful" ? entry.state.why : "is no directory: move it away",
+        where: path,
+        ...(entry.state.is === "doubtful" ? entry.state.why : notADirectory),
       });
     else if (entry.isLink)
       continue; // where it leads is the operator's own affair
@@ -97,11 +98,16 @@ export function planRepositories(
   return plan;
 }
 
-function foreignOwner(found: Stats, { uid, gid }: Owner): string {
-  return `belongs to ${found.uid}:${found.gid}, not ${uid}:${gid}, and no server was started in this container: use docker exec, or give PUID and PGID as the server has them`;
+export const notADirectory: Refusal = { text: "this is not a directory", hint: "Move it away." };
+
+function foreignOwner(found: Stats, { uid, gid }: Owner): Refusal {
+  return {
+    text: `it belongs to ${found.uid}:${found.gid}, not ${uid}:${gid}, and no server was started in this container`,
+    hint: "Use docker exec, or give PUID and PGID as the server has them.",
+  };
 }
 
-/** Accounts whose directories are one: what one may not do, another may. */
+/** Accounts with the same directory: what one may not do, the other may. */
 function sameDirectories(
   entries: readonly (Entry | undefined)[],
   isSame: CloserLook["isSameDirectory"],
@@ -115,16 +121,12 @@ function sameDirectories(
     if (other === undefined || !isSame(path, other)) return [];
     return [
       {
-        path,
-        reason: `and ${other} are one directory, so two accounts share one repository, each with its own rights: rename one account, or give it a directory of its own`,
+        where: path,
+        text: `it is the same directory as ${other}, so two accounts share one repository, each with its own rights`,
+        hint: "Rename one account, or give it a directory of its own.",
       },
     ];
   });
-}
-
-/** A line for each directory that cannot be had. */
-export function blockedLines({ blocked }: RepositoryPlan): string[] {
-  return blocked.map(({ path, reason }) => `${path} ${reason}`);
 }
 
 /** What was given to the owner, a line for each. */
@@ -132,7 +134,7 @@ export function ownerLines({ own, mend }: RepositoryPlan): string[] {
   return [
     ...own.map((path) => `${path}: new owner`),
     ...mend.map(
-      ({ path, names }) => `${path}: new owner of what somebody else left in it (${names.join(", ")})`,
+      ({ path, names }) => `${path}: new owner of what another user left in it (${names.join(", ")})`,
     ),
   ];
 }

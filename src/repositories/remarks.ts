@@ -1,27 +1,34 @@
+import type { Problem } from "../problem.ts";
 import { howToForget } from "./known-repositories.ts";
-import { lostRepositories, lostText, nestedText, unaddressableText, unsuitableName } from "./roll-call.ts";
+import { lost, lostRepositories, nestedIn, notUtf8, unsuitableName } from "./roll-call.ts";
 import type { Survey } from "./survey.ts";
 
-/** What is under /repos and should not be so, a line each. */
+/** Everything under /repos that should not be as it is. */
 export function remarksOn(
   { entries, unaddressable }: Survey,
   ofAccounts: ReadonlySet<string>,
   known: ReadonlySet<string>,
-): string[] {
-  const lost = lostRepositories({ entries, unaddressable }, ofAccounts, known);
+): Problem[] {
   return [
-    ...lost.map((path) => `${path} ${lostText(howToForget(path))}`),
-    ...unaddressable.map(({ path }) => `${path} ${unaddressableText}`),
+    ...lostRepositories({ entries, unaddressable }, ofAccounts, known).map((path) => ({
+      where: path,
+      ...lost(howToForget(path)),
+    })),
+    ...unaddressable.map(({ path }) => ({ where: path, ...notUtf8 })),
     ...entries.flatMap(({ path, state, nested, isLink, foreign }) => {
       const unsuitable = state.is === "repository" && unsuitableName(path);
       return [
-        ...(unsuitable ? [`${path} ${unsuitable}`] : []),
+        ...(unsuitable ? [{ where: path, ...unsuitable }] : []),
         ...(isLink && foreign.length > 0
           ? [
-              `${path} leads to a repository with files of somebody else (${foreign.join(", ")}): give them to the owner of the repositories`,
+              {
+                where: path,
+                text: `it leads to a repository with files of another user (${foreign.join(", ")})`,
+                hint: "Give them to the owner of the repositories.",
+              },
             ]
           : []),
-        ...nested.map((inside) => `${inside} ${nestedText(inside, path)}`),
+        ...nested.map((inside) => ({ where: inside, ...nestedIn(inside, path) })),
       ];
     }),
   ];

@@ -14,11 +14,12 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import { type Owner, whileOwner } from "../owner.ts";
+import type { Refusal } from "../problem.ts";
 import { borgsOfThisContainer } from "../sessions/process-table.ts";
 import { formatRoster, isGone, type Lock, largestRoster, parseLockName, parseRoster } from "./locks.ts";
 import { largestDirectory } from "./survey.ts";
 
-/** A lock that stayed, because another host took it. */
+/** A lock that stays, because another host took it. */
 export interface ForeignLock {
   path: string;
   host: string;
@@ -27,16 +28,15 @@ export interface ForeignLock {
 }
 
 /**
- * Removes the locks that sessions before this start left in repositories. borg does so itself where the process
- * that held one is gone; but here numbers of processes begin anew, one that is in use again would keep the lock
+ * Removes the locks that sessions before this start left in repositories. borg itself does so if the process that held
+ * one has ended. But in a new container the numbers of processes begin anew: one that is in use again would keep the lock
  * alive, and the next backup would wait for it in vain (borg's locking.py; process_alive in platform/base.py).
  *
- * A lock is removed if it has this host's name (libexec/session gives sessions that as theirs) and no borg of this
- * container, root's included, has its number. Whoever else has the number, such as a process of the host where the
- * container sees those, cannot be its holder: another container's borg has another name. Where it fails, borg's own
- * way is left.
+ * A lock is removed if it has this host's name, which libexec/session gives to sessions, and no borg of this container,
+ * root's included, has its number. Another process with that number, such as one of the host where the container sees
+ * those, cannot be its holder: another container's borg has another host name. If this fails, borg's own way remains.
  * @param repositories paths of repositories that hold a lock
- * @returns the locks of other hosts, which stay: whether their holders live cannot be seen from here
+ * @returns the locks of other hosts, which stay: whether their holders still run cannot be seen from here
  */
 export function removeStaleLocks(repositories: readonly string[], owner: Owner): ForeignLock[] {
   const host = hostname();
@@ -73,7 +73,7 @@ function leftExclusive(repository: string, isGone: (lock: Lock) => boolean): Lef
     if (isGone(lock)) unlinkSync(`${folder}/${name}`);
     else left.push({ lock, time: found.mtime });
   }
-  if (left.length === 0) rmdirSync(folder); // fails where something else is in it
+  if (left.length === 0) rmdirSync(folder); // fails if something else is in it
   return left;
 }
 
@@ -100,7 +100,7 @@ function leftInRoster(repository: string, isGone: (lock: Lock) => boolean): Left
   }
 }
 
-/** Opens a regular file alone: no symlink is followed, no FIFO waited for, no device opened. */
+/** Opens only a regular file: no symlink is followed, no FIFO waited for, no device opened. */
 function openRoster(path: string): { descriptor: number; stats: Stats } | null {
   if (!lstatSync(path).isFile()) return null;
   const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -112,8 +112,8 @@ function openRoster(path: string): { descriptor: number; stats: Stats } | null {
 
 const day = 86_400_000; // milliseconds
 
-/** The locks of other hosts in words, the first few with the rest counted; null where there are none. */
-export function describeForeignLocks(locks: readonly ForeignLock[], now: Date): string | null {
+/** Reports the locks of other hosts, the first few by name and the rest as a number; null if there are none. */
+export function foreignLocks(locks: readonly ForeignLock[], now: Date): Refusal | null {
   const [first] = locks;
   if (!first) return null;
   const shown = locks
@@ -123,7 +123,10 @@ export function describeForeignLocks(locks: readonly ForeignLock[], now: Date): 
         `${path} (of ${host.slice(0, 64)}, ${age(now.getTime() - time.getTime())} old)`,
     );
   const more = locks.length > mostNamed ? ` and ${locks.length - mostNamed} more` : "";
-  return `locked by other hosts, or by this server under another host name: ${shown.join(", ")}${more}. If nothing there uses the repository any more: break-lock ${first.path}`;
+  return {
+    text: `locked by other hosts, or by this server under another host name: ${shown.join(", ")}${more}`,
+    hint: `If nothing there uses the repository any more: break-lock ${first.path}`,
+  };
 }
 
 const mostNamed = 5;

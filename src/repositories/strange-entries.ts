@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
 import { printableBytes } from "../printable.ts";
+import type { Problem } from "../problem.ts";
 
-/** What a repository holds that borg did not put there: borg makes regular files and directories alone. */
+/** What a repository holds that borg did not put there: borg makes only regular files and directories. */
 export interface StrangeEntries {
   repository: string;
-  /** The first ones, each with what it is. */
+  /** The first ones, each with its kind. */
   first: string[];
   count: number;
 }
@@ -18,20 +19,20 @@ export interface StrangeEntries {
 export interface Look {
   /**
    * Waits for its end.
-   * @param patience for how long, in milliseconds; then it is broken off
-   * @returns what was found, and whether all was looked at
+   * @param patience for how long, in milliseconds; then the look is broken off
+   * @returns what was found, and whether everything was looked at
    */
   end(patience?: number): Promise<{ found: StrangeEntries[]; isComplete: boolean }>;
 }
 
-/** How many entries of a repository are named. */
+/** How many entries of a repository are shown. */
 const mostNamed = 3;
 
 const kinds: Record<string, string> = { l: "symlink", p: "FIFO", s: "socket", b: "device", c: "device" };
 
 /**
- * Begins to look at all entries of repositories by their types, which reading a directory tells (find(1) opens and
- * follows nothing): with the owner's rights, because clients decide what is in there.
+ * Begins to look at the types of all entries of repositories, which come from reading directories (find(1) opens and
+ * follows nothing). It runs with the owner's rights, because clients decide what is in there.
  */
 export function beginLook(repositories: readonly string[], owner: Owner): Look {
   if (repositories.length === 0) return { end: async () => ({ found: [], isComplete: true }) };
@@ -58,7 +59,7 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
   const list = unnamedFile(repositories.map((path) => `${path}\0`).join(""));
   const child = spawn(program, words, { cwd: "/", stdio: [list, "pipe", "ignore"] });
   closeSync(list);
-  child.unref(); // where the work beside it fails, nobody waits for it
+  child.unref(); // if other work fails meanwhile, nobody waits for it
   const found = new Map<string, StrangeEntries>();
   const ended = Promise.all([once(child, "close"), child.stdout && collect(child.stdout, found)]).then(
     () => child.signalCode === null,
@@ -77,18 +78,18 @@ export function beginLook(repositories: readonly string[], owner: Owner): Look {
 /**
  * The same as a line for each repository that holds some.
  * @param patience for how long to look, in milliseconds
- * @returns null where that was not enough
+ * @returns null if that was not enough
  */
-export async function strangeLines(
+export async function strangeProblems(
   repositories: Iterable<string>,
   owner: Owner,
   patience: number,
-): Promise<string[] | null> {
+): Promise<Problem[] | null> {
   const { found, isComplete } = await beginLook([...repositories], owner).end(patience);
-  return isComplete ? found.map(describeStrange) : null;
+  return isComplete ? found.map(strangeProblem) : null;
 }
 
-/** Looks at all entries of repositories in a process of its own, which prints what it finds when it has, and nobody waits for. */
+/** Looks at all entries of repositories in a process of its own, which prints what it finds, and which nobody waits for. */
 export function lookInBackground(repositories: readonly string[]): void {
   const list = unnamedFile(repositories.join("\0"));
   spawn(process.execPath, [backgroundCommand], {
@@ -98,10 +99,10 @@ export function lookInBackground(repositories: readonly string[]): void {
   closeSync(list);
 }
 
-/** The command that the process in the background runs: it reads the paths of repositories, with a zero byte between two. */
+/** The command of that process: it reads the paths of repositories, separated by zero bytes. */
 export const backgroundCommand = "look";
 
-/** A file without a name, to be read from its beginning; a pipe would have to be fed while other work goes on. */
+/** A file without a name, to be read from its beginning. A pipe would have to be filled while other work goes on. */
 function unnamedFile(content: string): number {
   const folder = mkdtempSync(join(tmpdir(), "borgserver-"));
   try {
@@ -132,14 +133,17 @@ async function collect(output: AsyncIterable<Buffer>, found: Map<string, Strange
       const entries = found.get(repository) ?? { repository, first: [], count: 0 };
       found.set(repository, entries);
       entries.count++;
-      if (entries.first.length < mostNamed)
-        entries.first.push(`${repository}/${inside} (${kinds[type] ?? "no file"})`);
+      if (entries.first.length < mostNamed) entries.first.push(`${inside} (${kinds[type] ?? "unknown"})`);
     }
   }
 }
 
-/** One line about what was found in one repository. */
-export function describeStrange({ first, count }: StrangeEntries): string {
+/** What was found in one repository, as a problem of it. */
+export function strangeProblem({ repository, first, count }: StrangeEntries): Problem {
   const more = count > first.length ? ` and ${count - first.length} more` : "";
-  return `${first.join(", ")}${more}: borg puts regular files and directories alone into a repository, and would follow or wait for anything else. Find out who put it there, and remove it`;
+  return {
+    where: repository,
+    text: `it holds what borg never makes, and would follow or wait for: ${first.join(", ")}${more}`,
+    hint: "Find out who put it there, and remove it.",
+  };
 }

@@ -15,7 +15,9 @@ import { codeOf } from "../failure.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
+import type { Refusal } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
+import { notADirectory } from "./plan.ts";
 
 /** What is at a place under /repos. */
 export type State =
@@ -23,37 +25,37 @@ export type State =
   | { is: "repository" }
   /** A directory without anything inside. */
   | { is: "empty" }
-  /** It could be a repository, but that cannot be seen, or it has lost a part. */
-  | { is: "doubtful"; why: string }
-  /** Something else. `config` says what is wrong with what should be a repository's. */
+  /** It could be a repository, but it cannot be read, or a part is missing. */
+  | { is: "doubtful"; why: Refusal }
+  /** Something else. `config` says what is wrong with its config, if it has one. */
   | { is: "other"; config: string };
 
 /** An entry of /repos. */
 export interface Entry {
   path: string;
-  /** Of what a symlink leads to, where it leads to something. */
+  /** Of a symlink: what it leads to, if anything. */
   directory: Stats | null;
   isLink: boolean;
   state: State;
-  /** Files of a repository's top level that belong to somebody else than the owner. */
+  /** Files at a repository's top level that do not belong to the owner. */
   foreign: string[];
   isLocked: boolean;
-  /** Repositories inside that is none itself. */
+  /** Repositories inside something that is not one itself. */
   nested: string[];
 }
 
-/** All that lies under /repos. */
+/** All entries of /repos. */
 export interface Survey {
   /** Sorted by path. */
   entries: Entry[];
-  /** Names that are no UTF-8, printable: no program can be given them here. */
+  /** Names that are not UTF-8, made printable: they cannot be given to a program here. */
   unaddressable: { path: string; isRepository: boolean }[];
 }
 
 /** /repos itself. */
 export interface Top {
-  /** Null where it is missing; a text where it cannot be used; `link` for a symlink to a directory. */
-  folder: Stats | "link" | { reason: string } | null;
+  /** Null if it is missing; why it cannot be used; `link` for a symlink to a directory. */
+  folder: Stats | "link" | Refusal | null;
   /** The directory of the server's own records. */
   records: Stats | null;
 }
@@ -62,12 +64,12 @@ export interface Top {
 const configStart = 4096; // bytes
 
 /**
- * The size of a directory, as stat(2) has it, from which it is not read: thousands of names, where borg puts a
- * dozen. To read a million takes a second, and whoever may write to a repository could put them there.
+ * Larger directories (by stat(2)) are not read: they have thousands of names, where borg puts a dozen. Reading a million
+ * takes a second, and whoever may write to a repository could put them there.
  */
 export const largestDirectory = 64 * 1024;
 
-/** How many directories below one that is no repository are looked into for repositories. */
+/** In how many directories below something that is not a repository one is looked for. */
 const mostInside = 1000;
 
 /** Looks at all entries of a folder. Nothing below a repository's top level is looked at. */
@@ -102,13 +104,12 @@ export function lookAtTop(): Top {
     if (existsSync(config) && statSync(config).isFile())
       return {
         folder: {
-          reason:
-            "is a repository itself, and borg makes none in another: move what it holds to a folder inside",
+          text: "this is a repository itself, and borg makes no repository inside another",
+          hint: "Move what it holds to a folder inside.",
         },
         records: null,
       };
-    if (!statSync(repositoryFolder).isDirectory())
-      return { folder: { reason: "is no directory: move it away" }, records: null };
+    if (!statSync(repositoryFolder).isDirectory()) return { folder: notADirectory, records: null };
     const records = lstatSync(recordsFolder, { throwIfNoEntry: false });
     return {
       folder: found.isSymbolicLink() ? "link" : found,
@@ -116,7 +117,7 @@ export function lookAtTop(): Top {
     };
   } catch (error) {
     return {
-      folder: { reason: `cannot be reached (${codeOf(error)})` },
+      folder: { text: `it cannot be reached (${codeOf(error)})`, hint: "" },
       records: null,
     };
   }
@@ -130,7 +131,7 @@ export function isSameDirectory(path: string, other: string): boolean {
   }
 }
 
-/** What is at a path; null where nothing is. */
+/** What is at a path; null if there is nothing. */
 function lookAt(path: string, owner: Owner): Entry | null {
   const entry: Entry = {
     path,
@@ -153,17 +154,17 @@ function lookAt(path: string, owner: Owner): Entry | null {
       if (config === "borg's") entry.state = { is: "repository" };
       return entry;
     }
-    // The slash: a directory or what a link leads to, and nothing else that takes its place meanwhile.
+    // With the slash this reads only a directory, or what a link leads to, whatever takes its place meanwhile.
     inside = asRootOrOwner(owner, () => readdirSync(`${path}/`, { withFileTypes: true }));
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" && !entry.isLink) return null; // it went meanwhile
+    if (code === "ENOENT" && !entry.isLink) return null; // removed meanwhile
     entry.state = {
       is: "doubtful",
       why:
         code === "ENOENT"
-          ? "leads to what does not exist; is its storage mounted?"
-          : `cannot be ${entry.directory ? "looked into" : "reached"} (${code})`,
+          ? { text: "it leads to something that does not exist", hint: "Is its storage mounted?" }
+          : { text: `it cannot be ${entry.directory ? "read" : "reached"} (${code})`, hint: "" },
     };
     return entry;
   }
@@ -181,13 +182,16 @@ function lookAt(path: string, owner: Owner): Entry | null {
 function stateOf(path: string, inside: readonly Dirent[], owner: Owner): State {
   if (inside.length === 0) return { is: "empty" };
   const names = new Set(inside.map(({ name }) => name));
-  const config = names.has("config") ? configAt(owner, `${path}/config`) : "is not there";
+  const config = names.has("config") ? configAt(owner, `${path}/config`) : "is missing";
   if (config === "borg's") return { is: "repository" };
   if (
     names.has("data") &&
     (inside.some(({ name }) => /^(hints|index|integrity)\.[0-9]+$/.test(name)) || hasReadme())
   )
-    return { is: "doubtful", why: `looks like a repository, but its config ${config}` };
+    return {
+      is: "doubtful",
+      why: { text: `this looks like a repository, but its config ${config}`, hint: "" },
+    };
   return { is: "other", config: names.has("config") ? config : "" };
 
   function hasReadme(): boolean {
@@ -199,15 +203,15 @@ function stateOf(path: string, inside: readonly Dirent[], owner: Owner): State {
 function configAt(owner: Owner, file: string | Buffer): string {
   try {
     const start = startOf(owner, file);
-    if (start === null) return "is no regular file";
+    if (start === null) return "is not a regular file";
     return /^\[repository\]/m.test(start) ? "borg's" : "has no section [repository]";
   } catch (error) {
     const code = codeOf(error);
-    return code === "ELOOP" ? "is no regular file" : `cannot be read (${code})`;
+    return code === "ELOOP" ? "is not a regular file" : `cannot be read (${code})`;
   }
 }
 
-/** The first bytes of a regular file, or null where it is none: no symlink is followed, no FIFO waited for, no device opened. */
+/** The first bytes of a regular file, or null for anything else: no symlink is followed, no FIFO waited for, no device opened. */
 function startOf(owner: Owner, path: string | Buffer): string | null {
   return asRootOrOwner(owner, () => {
     if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return null;
@@ -222,7 +226,7 @@ function startOf(owner: Owner, path: string | Buffer): string | null {
   });
 }
 
-/** What borg itself needs to read and write at a repository's top level; its README it never opens again. */
+/** What borg reads and writes at a repository's top level. It never opens its README again. */
 const borgsOwn = /^(config|data|nonce|transactions|(hints|index|integrity)\.[0-9]+|lock\..*)$/;
 
 function foreignFiles(path: string, inside: readonly Dirent[], owner: Owner): string[] {
@@ -238,17 +242,17 @@ function foreignFiles(path: string, inside: readonly Dirent[], owner: Owner): st
     });
 }
 
-/** Folders of storage boxes and systems, in which copies of repositories may lie that are none to serve. */
+/** Folders of storage boxes and systems, which may hold copies of repositories that are not to be served. */
 const isSystems = (name: string) =>
   /^[.@#$]/.test(name) || name === "lost+found" || name === "System Volume Information";
 
-/** Repositories one and two levels below a directory that is none. */
+/** Repositories one and two levels below a directory that is not one. */
 function repositoriesInside(path: string, inside: readonly Dirent[], owner: Owner): string[] {
   const found: string[] = [];
   let left = mostInside;
   const lookInside = (folder: string, entries: readonly Dirent[], levels: number) => {
     for (const entry of entries) {
-      // What lies in `data` is a repository's own that lost its config.
+      // `data` belongs to a repository that lost its config.
       if (!entry.isDirectory() || isSystems(entry.name) || entry.name === "data" || left-- <= 0) continue;
       const below = `${folder}/${entry.name}`;
       if (configAt(owner, `${below}/config`) === "borg's") found.push(below);

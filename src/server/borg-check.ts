@@ -6,9 +6,8 @@ import { roleNames, roles } from "../role.ts";
 import type { Settings } from "./settings.ts";
 
 /**
- * Has borg test itself (its manual, BORG_SELFTEST): once here, so that sessions need not. A serve without a
- * client does that, says its version, and ends. As the owner, as sessions run: a borg that only root can read is none for
- * them.
+ * Has borg test itself (its manual, BORG_SELFTEST), once here, so that sessions need not. `borg serve` without a client does
+ * that, prints its version, and ends. It runs as the owner, as sessions do: they cannot use a borg that only root can read.
  * @returns borg's version
  */
 export function testBorg(owner: Owner): string {
@@ -38,7 +37,7 @@ export function refusedExtraArguments({ extraArguments }: Settings, owner: Owner
   });
 }
 
-/** Runs borg to its end, as the owner where there is one. That it was killed says nothing about it. */
+/** Runs borg to its end, as the owner if there is one. Throws if it was killed, which says nothing about borg. */
 function borg(words: string[], environment: Record<string, string>, owner: Owner | null) {
   const [program = "", ...rest] = owner ? asOwner(owner, [borgFile, ...words]) : [borgFile, ...words];
   const result = spawnSync(program, rest, {
@@ -56,5 +55,5 @@ function borg(words: string[], environment: Record<string, string>, owner: Owner
   return result;
 }
 
-/** Where a Python program says what was wrong. */
+/** The line in which a Python program says what was wrong. */
 const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";

@@ -80,8 +80,8 @@ export interface Plan {
   known: ReadonlySet<string>;
   /** The paths of repositories, and of accounts' directories that hold something else. */
   ours: ReadonlySet<string>;
-  /** What is there and should not be so, a line each. */
-  remarks: string[];
+  /** Everything under /repos that should not be as it is. */
+  remarks: Problem[];
 }
 
 /** @param progress as for all steps */
@@ -135,9 +135,9 @@ export interface Applied {
   keys: number;
   accounts: AccountPlan;
   repositories: RepositoryPlan;
-  /** A line for each directory that could not be changed. */
-  failures: string[];
-  remarks: string[];
+  /** The directories that could not be changed. */
+  failures: Problem[];
+  remarks: Problem[];
 }
 
 /** Publishes the index, makes the directories, then the accounts: so nobody can log in to a home that is not there yet. */

@@ -4,15 +4,15 @@ import { ownIds } from "../accounts/account-plan.ts";
 import { codeOf } from "../failure.ts";
 import { isRoot } from "../owner.ts";
 import { addonFile, borgHome, programFile } from "../paths.ts";
-import { OperatorError } from "../problem.ts";
+import { OperatorError, type Refusal } from "../problem.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { unsafePart } from "./login-program.ts";
 
 /**
- * What a start needs of its container. Throws what is missing, and how to give it.
- * @returns a line for each right that is missing and without which a start goes on, with what that costs
+ * Checks what a start needs of its container. Throws what is missing, and how to give it.
+ * @returns the rights that are missing and without which a start goes on, with what that costs
  */
-export function checkRequirements(): string[] {
+export function checkRequirements(): Refusal[] {
   const warnings = requireRights();
   requireWritable();
   requireIds();
@@ -29,7 +29,7 @@ export function checkRequirements(): string[] {
 /** Capabilities that no start can do without, by their bit (capabilities(7), linux/capability.h). */
 const needed = { CHOWN: 0, DAC_OVERRIDE: 1, FOWNER: 3, SETGID: 6, SETUID: 7, SYS_CHROOT: 18 };
 
-/** Those that are missed later, with what is lost without them. */
+/** Capabilities that a start can do without, with what is lost. */
 const useful = {
   FSETID: {
     bit: 4,
@@ -41,7 +41,7 @@ const useful = {
   },
 };
 
-/** Needed only where a port below those that everybody may use is listened on (ip(7), ip_unprivileged_port_start). */
+/** Needed only to listen on a port below those that everybody may use (ip(7), ip_unprivileged_port_start). */
 const netBindService = 10;
 
 /** Whether this process has a capability. */
@@ -52,7 +52,7 @@ function hasCapability(bit: number): boolean {
 }
 
 /** A container may have been started as another user, or with less than root's rights. */
-function requireRights(): string[] {
+function requireRights(): Refusal[] {
   if (!isRoot())
     throw new OperatorError(
       "the server has to be started as root",
@@ -66,10 +66,13 @@ function requireRights(): string[] {
     );
   return Object.entries(useful)
     .filter(([, { bit }]) => !hasCapability(bit))
-    .map(([name, { cost }]) => `without the capability ${name}, ${cost} (--cap-add ${name})`);
+    .map(([name, { cost }]) => ({
+      text: `without the capability ${name}, ${cost}`,
+      hint: `Give it with --cap-add ${name}.`,
+    }));
 }
 
-/** Throws where sshd may not listen on one of these ports. */
+/** Throws if sshd may not listen on one of these ports. */
 export function requirePorts(ports: readonly number[]): void {
   if (hasCapability(netBindService)) return;
   const first = Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "latin1"));
@@ -81,7 +84,7 @@ export function requirePorts(ports: readonly number[]): void {
     );
 }
 
-/** A container may have a user namespace with some ids alone. */
+/** A container may have a user namespace with only some ids. */
 function requireIds(): void {
   const { uids, gids } = ownIds(readAccountFiles());
   for (const [kind, ids] of [

@@ -3,14 +3,14 @@ import { fingerprintOf } from "../keys/public-key.ts";
 import type { Owner } from "../owner.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
-import { note, showProgress } from "../report.ts";
+import { note, noteProblem, showProgress } from "../report.ts";
 import { ownerLines } from "../repositories/plan.ts";
-import { describeForeignLocks, removeStaleLocks } from "../repositories/stale-locks.ts";
+import { foreignLocks, removeStaleLocks } from "../repositories/stale-locks.ts";
 import {
   beginLook,
-  describeStrange,
   lookInBackground,
-  strangeLines,
+  strangeProblem,
+  strangeProblems,
 } from "../repositories/strange-entries.ts";
 import { type Landlock, roleNames, roles } from "../role.ts";
 import { makeConnectionFolder } from "../sessions/connections.ts";
@@ -65,10 +65,11 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
   for (const line of fewOf(ownerLines(done.repositories))) note(line);
-  const held = describeForeignLocks(locks, new Date());
-  if (held) note(held);
-  for (const remark of [...warnings, ...done.failures, ...done.remarks]) warn(remark);
-  const strange = await strangeLines(planned.ours, settings.owner, patience);
+  const held = foreignLocks(locks, new Date());
+  if (held) note(held.text, held.hint);
+  for (const { text, hint } of warnings) note(`${warning}${text}`, hint);
+  for (const remark of [...done.failures, ...done.remarks]) warn(remark);
+  const strange = await strangeProblems(planned.ours, settings.owner, patience);
   if (strange) strange.forEach(warn);
   else lookInBackground([...planned.ours]);
 }
@@ -79,14 +80,16 @@ export async function reportStrangeEntries(): Promise<void> {
   if (!inForce) return;
   const paths = readFileSync(0, "utf8").split("\0").filter(Boolean);
   for (const found of (await beginLook(paths, inForce.settings.owner).end()).found)
-    warn(describeStrange(found));
+    warn(strangeProblem(found));
 }
 
 /** The repositories that hold a lock. */
 const lockedOf = ({ survey, ours }: Plan) =>
   survey.entries.filter(({ path, isLocked }) => isLocked && ours.has(path)).map(({ path }) => path);
 
-const warn = (line: string) => note(`WARNING: ${line}`);
+const warning = "WARNING: ";
+
+const warn = (problem: Problem) => noteProblem(problem, warning);
 
 /** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
 const patience = 25;

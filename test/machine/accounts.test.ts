@@ -226,14 +226,14 @@ test("a directory that cannot be had is named, and the others are made", async (
     "touch /repos/blocked; ln -s loop /repos/loop; for n in blocked loop free; do cp /client/web.pub /sshkeys/repos/$n; done",
   );
   const named =
-    "borgserver: /repos/blocked is no directory: move it away\nborgserver: /repos/loop cannot be reached (ELOOP)\n";
+    "borgserver: /repos/blocked: this is not a directory. Move it away.\nborgserver: /repos/loop: it cannot be reached (ELOOP)\n";
   expect(await machine.run("update-borgusers --dry-run")).toMatchObject({ code: 1, stderr: named });
   const { code, stdout, stderr } = await machine.run("update-borgusers");
   expect(code).toBe(1);
   expect(stdout).toContain("/repos/free: created");
   expect(stderr).toBe(named);
   expect((await machine.run("borgserver prepare")).stderr).toContain(
-    "borgserver: WARNING: /repos/blocked is no directory: move it away\n",
+    "borgserver: WARNING: /repos/blocked: this is not a directory. Move it away.\n",
   );
   await machine.ok("cd /sshkeys/repos && rm blocked loop free /repos/blocked /repos/loop; update-borgusers");
 });
@@ -256,7 +256,7 @@ test("an admin's repository in the place of all of them is named", async () => {
   await machine.ok("touch /repos/config");
   expect(await machine.run("update-borgusers")).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("/repos is a repository itself"),
+    stderr: expect.stringContaining("/repos: this is a repository itself"),
   });
   await machine.ok("rm /repos/config");
 });

@@ -164,7 +164,7 @@ test("a change through a memory mapping is told by index check, and served after
   expect(await machine.run("index check")).toMatchObject({
     code: 0,
     stderr:
-      "borgserver: the published index differs from the files (accounts: 1 other in it). To publish what the files say: index rebuild --full\n",
+      "borgserver: the published index differs from the files (accounts: 1 other in it)\n  To publish what the files say: index rebuild --full\n",
   });
   await machine.ok("index rebuild");
   expect(await opened("mapped-b")).toContain("no account");
@@ -176,9 +176,9 @@ test("a change through a memory mapping is told by index check, and served after
 
 test("index check says how the published index differs, and that it is missing or damaged", async () => {
   await machine.ok("update-borgusers; cp /client/mapped-a.pub /sshkeys/repos/newcomer");
-  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 missing in it). To publish");
+  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 missing in it)\n  To publish");
   await machine.ok("index rebuild; rm /sshkeys/repos/newcomer");
-  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 in it alone). To publish");
+  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 in it alone)\n  To publish");
   await machine.ok("echo broken >/var/lib/borgserver/index.sqlite");
   expect(await machine.run("index check")).toMatchObject({
     code: 0,

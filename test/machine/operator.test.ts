@@ -67,7 +67,7 @@ describe("index", () => {
   test("rebuild says when accounts are not in step", async () => {
     await machine.ok("cp /client/stranger.pub /sshkeys/repos/later");
     expect((await machine.run("index rebuild --full")).stderr).toContain(
-      "to bring them in step: update-borgusers",
+      "accounts differ from the index. To bring them in step: update-borgusers\n",
     );
     await machine.ok("rm /sshkeys/repos/later");
     expect(await machine.run("index rebuild")).toMatchObject({ code: 0, stderr: "" });

@@ -97,7 +97,7 @@ describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
     await machine.ok(`cp /client/new.pub /sshkeys/repos/new; ${spoil("/repos")}`);
     try {
       const { code, stdout, stderr } = await machine.run("update-borgusers");
-      expect(stderr).toMatch(/^borgserver: \/repos\/new could not be created: .*\n$/);
+      expect(stderr).toMatch(/^borgserver: \/repos\/new: could not be created: .*\n$/);
       expect(stderr).toMatch(reason);
       expect(stdout).toContain("account new: added");
       expect(stdout).not.toContain("created");

@@ -49,7 +49,7 @@ test("what is missing is made, what has another owner or mode is named, admins n
     own: ["/repos", "/repos/.borgserver", "/repos/c"],
     mend: [],
     mode: ["/repos"],
-    blocked: [{ path: "/repos/d", reason: "is no directory: move it away" }],
+    blocked: [{ where: "/repos/d", text: "this is not a directory", hint: "Move it away." }],
   });
 });
 
@@ -58,13 +58,13 @@ test("a symlink to a directory is left alone", () => {
   expect(planRepositories([{ name: "a", role: "repo" }], owner, found, top, never)).toEqual(nothing);
 });
 
-test("repositories of nobody's account are given to the owner too, and nothing else is", () => {
+test("repositories without an account are given to the owner too, and nothing else is", () => {
   const others = { uid: 7 };
   const states: State[] = [
     { is: "other", config: "" },
     { is: "other", config: "has no section [repository]" },
     { is: "empty" },
-    { is: "doubtful", why: "" },
+    { is: "doubtful", why: { text: "", hint: "" } },
   ];
   const found = survey(
     entry("/repos/a"),
@@ -90,7 +90,7 @@ test("storage that shows another owner, and works, is left as it is", () => {
   ).toEqual(nothing);
 });
 
-test("files that somebody else left in a repository are given to the owner", () => {
+test("files that another user left in a repository are given to the owner", () => {
   const found = survey(entry("/repos/a", { foreign: ["index.5"] }), entry("/repos/b", { foreign: [] }));
   expect(planRepositories([], owner, found, top, never)).toEqual({
     ...nothing,
@@ -98,7 +98,7 @@ test("files that somebody else left in a repository are given to the owner", () 
   });
 });
 
-test("two accounts with one directory are named", () => {
+test("two accounts with the same directory are reported", () => {
   const directory = stats({ ino: 5 });
   const found = survey(entry("/repos/a", { directory }), entry("/repos/b", { directory }));
   const accounts = [
@@ -107,13 +107,15 @@ test("two accounts with one directory are named", () => {
   ] as const;
   const same = () => true;
   const { blocked } = planRepositories(accounts, owner, found, top, { ...never, isSameDirectory: same });
-  expect(blocked).toMatchObject([{ path: "/repos/b", reason: expect.stringContaining("/repos/a") }]);
+  expect(blocked).toMatchObject([
+    { where: "/repos/b", text: expect.stringContaining("the same directory as /repos/a,") },
+  ]);
   expect(
     planRepositories(accounts.slice(0, 1), owner, found, top, { ...never, isSameDirectory: same }).blocked,
   ).toEqual([]);
 });
 
-test("where no server was started, what another owner has is not taken from it, and nothing is made beside it", () => {
+test("where no server was started, another owner keeps what it has, and nothing is made next to it", () => {
   const others = { uid: 3001, gid: 3002 };
   const found = survey(entry("/repos/a", { directory: stats(others) }));
   const accounts = [
@@ -128,7 +130,7 @@ test("where no server was started, what another owner has is not taken from it, 
     { ...never, mayReown: false },
   );
   expect(plan).toMatchObject({ create: [], own: [] });
-  expect(plan.blocked.map(({ path }) => path)).toEqual(["/repos", "/repos/a"]);
+  expect(plan.blocked.map(({ where }) => where)).toEqual(["/repos", "/repos/a"]);
   // What is root's is a new volume.
   const fresh = { folder: stats({ uid: 0, gid: 0 }), records: null };
   expect(planRepositories(accounts, owner, survey(), fresh, { ...never, mayReown: false })).toMatchObject({

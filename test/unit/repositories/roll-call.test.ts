@@ -13,16 +13,16 @@ const entry = (path: string, state: State, nested: string[] = []): Entry => ({
 });
 const other: State = { is: "other", config: "" };
 
-test("each repository is called, and what could be or was one is named and fails", () => {
+test("each repository is called, and what could be or was one is reported and fails", () => {
   const entries = [
     entry("/repos/.hidden", { is: "repository" }),
     entry("/repos/a", { is: "repository" }),
-    entry("/repos/away", { is: "doubtful", why: "leads to nothing" }),
+    entry("/repos/away", { is: "doubtful", why: { text: "it leads to nothing", hint: "" } }),
     entry("/repos/damaged", other),
     entry("/repos/dept", other, ["/repos/dept/laptop"]),
     entry("/repos/emptied", { is: "empty" }),
     entry("/repos/new", { is: "empty" }),
-    entry("/repos/planted", { is: "other", config: "is no regular file" }),
+    entry("/repos/planted", { is: "other", config: "is not a regular file" }),
     entry("/repos/restic", { is: "other", config: "has no section [repository]" }),
     entry("/repos/x::y", { is: "repository" }),
   ];
@@ -52,7 +52,7 @@ test("each repository is called, and what could be or was one is named and fails
     "/repos/x::y",
   ]);
   expect(result(false)).toEqual(["/repos/later", "/repos/new"]);
-  expect(calls.find(({ path }) => path === "/repos/gone")?.problem).toContain("rm it");
+  expect(calls.find(({ path }) => path === "/repos/gone")?.problem?.hint).toContain("rm it");
   expect(lostRepositories({ entries, unaddressable }, accounts, known)).toEqual([
     "/repos/emptied",
     "/repos/gone",
