@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { exitCode, OperatorError } from "../problem.ts";
 import { note, reportFailure, say, sayText } from "../report.ts";
@@ -11,7 +11,7 @@ import { find } from "./find.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
 
-/** Names under which the program is on PATH beside its own. Every other name is a borg command (libexec/install). */
+/** Names under which the program is on PATH besides its own. Every other name is a borg command (libexec/install). */
 const commandNames = ["index", "update-borgusers"];
 
 /**
@@ -41,49 +41,102 @@ async function runCommand(words: string[]): Promise<number> {
     };
 
   const program = new Command("borgserver")
-    .description("SSH server for BorgBackup repositories: operator's commands.")
+    .usage("COMMAND")
+    .description("Operates an SSH server for BorgBackup repositories.")
     .version(packageJson.version)
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({
+      showGlobalOptions: false,
+      visibleCommands: listed,
+      subcommandTerm: usageOf,
+      commandUsage: usageOf,
+    })
     .addHelpText("after", exitCodeHelp)
     .enablePositionalOptions()
-    .configureOutput({ writeOut: (text) => sayText(1, text), writeErr: (text) => sayText(2, text) })
+    .configureOutput({
+      writeOut: (text) => sayText(1, text),
+      writeErr: (text) => sayText(2, text),
+      outputError: (text) =>
+        note(
+          text
+            .trim()
+            .replace(/^error: /, "")
+            .replace("\n", " "),
+          "See borgserver --help.",
+        ),
+    })
     .exitOverride();
 
-  const index = program.command("index").description("the index that decides logins");
+  program
+    .command("update-borgusers")
+    .usage("[--dry-run]")
+    .summary("take up all changes in /sshkeys")
+    .description(
+      "Takes up all changes in /sshkeys, by the content of every file: publishes a new index, adds, changes and removes accounts, makes repository directories, and ends what removed keys and accounts still have open.",
+    )
+    .option("--dry-run", "print what would be done, changing nothing")
+    .addHelpText("after", example("docker exec borgserver update-borgusers --dry-run"))
+    .action(ending((options: { dryRun?: boolean }) => (options.dryRun ? dryRun() : update())));
+  const index = program
+    .command("index")
+    .usage("COMMAND")
+    .description("Publishes, checks and shows the index that decides logins.")
+    .addHelpText("after", example("docker exec borgserver index list"));
   index
     .command("rebuild")
-    .description("read /sshkeys and publish a new index; the next login sees it")
+    .usage("[--full]")
+    .summary("only publish changed keys")
+    .description(
+      "Reads what changed in /sshkeys and publishes a new index. The next login sees it, and what removed keys still have open is ended.",
+    )
     .option("--full", "read every file again, also those that look unchanged")
+    .addHelpText("after", example("docker exec borgserver index rebuild"))
     .action(ending((options: { full?: boolean }) => rebuildIndex(options.full === true)));
   index
     .command("check")
-    .description("the same validation, what is skipped, and whether the index differs; nothing is written")
+    .summary("validate /sshkeys, changing nothing")
+    .description(
+      "Validates every file in /sshkeys. Shows what is skipped, and how the published index differs from the files. Changes nothing.",
+    )
+    .addHelpText("after", example("docker exec borgserver index check"))
     .action(ending(checkFiles));
   index
     .command("list")
-    .description("accounts, roles and keys of the published index")
+    .usage("[--json]")
+    .summary("show accounts, roles and keys")
+    .description("Shows the accounts of the published index, with their roles and keys.")
     .option("--json", "as JSON")
+    .addHelpText("after", example("docker exec borgserver index list"))
     .action(ending((options: { json?: boolean }) => list(options.json === true)));
   index
     .command("find")
-    .description("which accounts a key opens")
+    .usage("FINGERPRINT|FILE")
+    .summary("show which accounts a key opens")
+    .description("Shows which accounts of the published index a key opens.")
     .argument("<fingerprint|file>", "SHA256:…, or a file with public keys; - reads them from standard input")
+    .addHelpText("after", example("docker exec -i borgserver index find - <laptop.pub"))
     .action(ending((key: string) => find(key)));
   program
-    .command("update-borgusers")
-    .description("index rebuild, then accounts and repository directories")
-    .option("--dry-run", "print what would be done; nothing is changed")
-    .action(ending((options: { dryRun?: boolean }) => (options.dryRun ? dryRun() : update())));
-  program
     .command("known-hosts")
-    .description("known_hosts lines for clients to pin, before they first connect")
+    .usage("HOST[:PORT]")
+    .summary("print known_hosts lines for clients")
+    .description(
+      "Prints known_hosts lines, so that clients know the server's host keys before they first connect.",
+    )
     .argument("<host[:port]>", "what clients connect to")
+    .addHelpText(
+      "after",
+      example("docker exec borgserver borgserver known-hosts backup.example.org:2222 >>~/.ssh/known_hosts"),
+    )
     .action(ending((address: string) => printKnownHosts(address)));
   program
     .command("borg")
-    .description('run a borg command as the owner of the repositories; "all" stands for each repository')
-    .usage("COMMAND [ARGUMENT...]")
-    .argument("[words...]")
+    .usage("COMMAND ...")
+    .summary("run borg as the repositories' owner")
+    .description(
+      'Runs a borg command as the owner of the repositories, confined to the repository that its words name. "all" in place of the repository runs it for every one.',
+    )
+    .argument("[words...]", "as they come after borg")
+    .addHelpText("after", example("docker exec borgserver check all"))
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
@@ -121,14 +174,12 @@ async function runCommand(words: string[]): Promise<number> {
       await reportStrangeEntries();
     });
   program
-    .command("authorized-keys")
-    .description("the answer to a login; called by sshd alone")
-    .usage("USER FINGERPRINT")
+    .command("authorized-keys", { hidden: true }) // sshd's; with two words it never comes here (main.ts)
     .argument("[words...]")
     .action(() => {
       throw new OperatorError(
         "authorized-keys takes an account and a fingerprint",
-        "sshd calls it; to see what a key opens: index find",
+        "Only sshd calls it. To see what a key opens: index find",
         exitCode.usage,
       );
     });
@@ -144,5 +195,31 @@ async function runCommand(words: string[]): Promise<number> {
 }
 
 const exitCodeHelp = `
-Exit codes: 0 done, 1 failed, 2 usage, 3 problems in /sshkeys (all are listed; the old index still serves),
-4 problems with host keys or settings.`;
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  problems in /sshkeys; all are listed, and the last good index stays in use
+  4  problems with settings or host keys
+
+${example("docker exec borgserver update-borgusers").trimStart()}`;
+
+function example(command: string): string {
+  return `\nExample:\n  ${command}`;
+}
+
+/** The commands that a command's help lists: those that do something, whatever group they are in. */
+function listed(command: Command): Command[] {
+  return new Help()
+    .visibleCommands(command)
+    .filter((each) => each.name() !== "help")
+    .flatMap((each) => (each.commands.length > 0 ? listed(each) : [each]));
+}
+
+/** A command as operators type it: some are on PATH by their own name, the others follow the program's. */
+function usageOf(command: Command): string {
+  const names: string[] = [];
+  for (let each: Command | null = command; each; each = each.parent) names.unshift(each.name());
+  const typed = commandNames.includes(names[1] ?? "") ? names.slice(1) : names;
+  return `${typed.join(" ")} ${command.usage().replace("[options]", "")}`.trim();
+}

@@ -88,19 +88,36 @@ describe("index", () => {
     expect(stderr).not.toBe("");
   });
 
-  test("every command explains itself", async () => {
-    for (const command of [
-      "borgserver",
-      "index",
-      "index rebuild",
-      "index check",
-      "index list",
-      "index find",
-      "update-borgusers",
-      "borgserver known-hosts",
-    ])
-      expect(await machine.ok(`${command} --help`)).toMatch(/^Usage: /);
+  test.each([
+    ["borgserver", "borgserver COMMAND"],
+    ["index", "index COMMAND"],
+    ["borgserver index", "index COMMAND"],
+    ["index rebuild", "index rebuild [--full]"],
+    ["index check", "index check"],
+    ["index list", "index list [--json]"],
+    ["index find", "index find FINGERPRINT|FILE"],
+    ["update-borgusers", "update-borgusers [--dry-run]"],
+    ["borgserver known-hosts", "borgserver known-hosts HOST[:PORT]"],
+  ])("%s --help says how it is typed, with an example", async (command, usage) => {
+    const help = await machine.ok(`${command} --help`);
+    expect(help).toMatch(/^Usage: .*\n\n[A-Z].*\n/);
+    expect(help.split("\n")[0]).toBe(`Usage: ${usage}`);
+    const [name = ""] = usage.split(/ [A-Z[]/);
+    const example = name === "borgserver" || name === "index" ? "" : `.*${name}`;
+    expect(help).toMatch(new RegExp(`\\nExample:\\n  docker exec .*borgserver ${example}.*\\n$`));
+    expect(help.split("\n").filter((line) => line.length > 80 && !line.startsWith("  docker"))).toEqual([]);
+  });
+
+  test("--version is a version", async () => {
     expect(await machine.ok("borgserver --version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test("a mistake in a command's words is said in one line", async () => {
+    expect(await machine.run("index rebuild --ful")).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: "borgserver: unknown option '--ful' (Did you mean --full?). See borgserver --help.\n",
+    });
   });
 });
 

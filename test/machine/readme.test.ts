@@ -48,6 +48,8 @@ test("problems are listed as it says", async () => {
 
 test("a client that asks for anything but borg is told as it says", () => tryOut("ssh web01@backup whoami"));
 
+test("the help is the one that it shows", () => tryOut("docker exec borgserver borgserver --help"));
+
 test("every example was tried out", () => {
   expect(examples.filter((example) => !shown.has(example))).toEqual([]);
 });
