@@ -16,7 +16,7 @@ from typing import Any
 # ask a name server that never answers: a second for each (resolv.conf(5)) instead of ten.
 os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 
-# What the imports make is not garbage, and looking for some in it takes a sixth of borg's start.
+# Nothing that the imports make is garbage, and looking for garbage takes a sixth of borg's start.
 gc.disable()
 from borg.archiver import main  # noqa: E402
 from borg.helpers import Error  # noqa: E402
@@ -39,7 +39,7 @@ def empty(repository: Repository) -> None:
     if repository.append_only:
         raise Error("this account is append-only: it cannot delete the repository.")
     repository.close()
-    # As borg does: without its config it is no repository any more, whatever happens to the rest.
+    # First the config, as borg does: without it this is not a repository any more, whatever happens to the rest.
     os.remove(os.path.join(repository.path, "config"))
     with os.scandir(repository.path) as entries:
         for entry in entries:

@@ -27,44 +27,44 @@ export const optionsWithValue: readonly string[] = [
 /** `borg config` has flags of these names. */
 const flagsOfConfig = ["-c", "-d"];
 
-/** The one option without a value whose name is the beginning of one with a value. */
+/** The only option without a value whose name is the beginning of one with a value. */
 const debug = "--debug";
 
 /** Commands of two words. */
 const groups = ["benchmark", "debug", "key"];
 
-/** Commands that are given no repository. */
+/** Commands that take no repository. */
 const withoutRepository = ["help", "serve", "umount", "debug info", "debug convert-profile"];
 
-/** The word that stands for every repository. */
+/** The word that means every repository. */
 const all = /^all(?=$|::)/;
 
 /**
- * Makes the words of a borg command that names all repositories into those for one of them. `all`, or `all::ARCHIVE`,
- * stands for them where borg takes a repository: as the first word after the command that is neither an option nor an
- * option's value. Anywhere else, as the new name of an archive, it is a word like any other.
+ * From the words of a borg command for all repositories, makes those for one of them. `all`, or `all::ARCHIVE`, means all
+ * of them where borg takes a repository: as the first word after the command that is neither an option nor an option's
+ * value. Anywhere else, such as for the new name of an archive, it is a word like any other.
  * @param words as they come after "borg"
- * @returns null where the command is not for all
+ * @returns null if the command is not for all
  */
 export function forAll(words: readonly string[]): ((repository: string) => string[]) | null {
   const at = readCommand(words).repository;
   if (at === null || !all.test(words[at] ?? "")) return null;
-  // borg puts a time, a host's name and the like in place of words in braces (placeholders); doubled they are braces.
+  // borg replaces words in braces (placeholders) by a time, a host's name and the like. Doubled braces are plain ones.
   return (repository) =>
     words.map((word, i) => (i === at ? word.replace(all, () => repository.replace(/[{}]/g, "$&$&")) : word));
 }
 
-/** What the words of a borg command are. */
+/** The parts of a borg command. */
 export interface BorgCommand {
-  /** One word, or two as in "key export"; empty where there is none. */
+  /** One word, or two as in "key export"; empty if there is none. */
   name: string;
-  /** Where its repository stands, or null for nowhere. */
+  /** The position of its repository, or null. */
   repository: number | null;
   /** The words that are neither of these: options, their values, paths, names. */
   others: string[];
 }
 
-/** Tells the words of a borg command apart. */
+/** Finds the parts of a borg command. */
 export function readCommand(words: readonly string[]): BorgCommand {
   const command: string[] = [];
   const others: string[] = [];
@@ -87,7 +87,7 @@ export function readCommand(words: readonly string[]): BorgCommand {
 const isWithoutRepository = (command: readonly string[]) =>
   withoutRepository.includes(command.join(" ")) || withoutRepository.includes(command[0] ?? "");
 
-/** Whether an option's value is the next word. borg takes any beginning of a name, and short ones in one word (argparse). */
+/** Whether an option's value is the next word. borg accepts any beginning of a name, and several short options in one word (argparse). */
 function takesNextWord(word: string, command: string | undefined): boolean {
   const names =
     command === "config"

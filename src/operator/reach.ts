@@ -2,17 +2,17 @@ import { basename, dirname, relative, resolve } from "node:path";
 import { repositoryFolder } from "../paths.ts";
 import { readCommand } from "./borg-words.ts";
 
-/** What an operator's borg command may reach, beside what every program needs. */
+/** What an operator's borg command may reach, apart from what every program needs. */
 export interface Reach {
-  /** The directory below /repos that it works on; null where it names none that exists. */
+  /** The directory below /repos that it works on; null if it names none that exists. */
   repository: string | null;
   /** What else its words name, and the folder that it was started in. */
   also: string[];
-  /** What its words name and it may only read: other repositories, and folders that hold all of them. */
+  /** What its words name and it may only read: other repositories, and folders above /repos. */
   look: string[];
 }
 
-/** Where a command runs: variables of the environment, the folder that it is started in, what can be seen there. */
+/** Where a command runs: its environment, the folder that it is started in, and what can be seen there. */
 export interface Surroundings {
   environment: Readonly<Record<string, string | undefined>>;
   folder: string;
@@ -21,8 +21,8 @@ export interface Surroundings {
 }
 
 /**
- * What a command may reach is what its words name: so a repository in which somebody planted something meets a borg
- * that can reach no other one.
+ * Finds out what a command may reach: what its words name. So if somebody planted something in one repository, it meets a
+ * borg that cannot reach another.
  */
 export function reachOf(words: readonly string[], { environment, folder, exists }: Surroundings): Reach {
   const { name, others } = readCommand(words);
@@ -38,7 +38,7 @@ export function reachOf(words: readonly string[], { environment, folder, exists 
       reach.also.push(dirname(path)); // of a file to be written, such as that of `key export`
   };
 
-  // A server for another program's client hears later what to open, as one for an admin's session.
+  // `borg serve` is told by its client what to open, as in an admin's session.
   const location = locationOf(words, environment);
   const named = name === "serve" ? repositoryFolder : repositoryOf(resolve(folder, location || "/"));
   if (named && exists(named)) reach.repository = named;
@@ -48,7 +48,7 @@ export function reachOf(words: readonly string[], { environment, folder, exists 
   return { ...reach, also: [...new Set(reach.also)], look: [...new Set(reach.look)] };
 }
 
-/** The repository that `borg init` is to begin, also where its directory does not exist; null for another command. */
+/** The repository that `borg init` is to make, even if its directory does not exist; null for another command. */
 export function repositoryToBegin(
   words: readonly string[],
   { environment, folder }: Pick<Surroundings, "environment" | "folder">,
@@ -57,7 +57,7 @@ export function repositoryToBegin(
   return repositoryOf(resolve(folder, locationOf(words, environment) || "/"));
 }
 
-/** The path of the repository as it is written; empty where there is none, or where it is on another machine. */
+/** The path of the repository as it is written; empty if there is none, or if it is on another machine. */
 function locationOf(words: readonly string[], { BORG_REPO = "" }: Surroundings["environment"]): string {
   const { repository } = readCommand(words);
   const word = repository === null ? "" : (words[repository] ?? "");
@@ -73,7 +73,7 @@ function locationOf(words: readonly string[], { BORG_REPO = "" }: Surroundings["
 /** The value in `--option=value`, or the word. */
 const valueIn = (word: string) => (word.startsWith("-") ? (/^-[^=]*=(.*)$/s.exec(word)?.[1] ?? "") : word);
 
-/** The paths in the environment that borg goes by (its manual, Environment variables), but for the repository. */
+/** The paths in the environment that borg uses (its manual, Environment variables), except the repository. */
 function pathsOf(environment: Surroundings["environment"]): string[] {
   return Object.entries(environment).flatMap(([name, value = ""]) => {
     if (/^(TMPDIR|XDG_(CACHE|CONFIG)_HOME|BORG_(KEY_FILE|LOGGING_CONF|.*_DIR))$/.test(name)) return [value];
@@ -90,7 +90,7 @@ function repositoryOf(path: string): string | null {
 /** Whether all repositories lie below a folder. */
 const holdsRepositories = (path: string) => !relative(path, repositoryFolder).startsWith("..");
 
-/** Where borg keeps what it notes of this repository; of another one it can then neither read nor change it. */
+/** Where borg keeps its notes about this repository. It can neither read nor change those about another. */
 export function homeOf({ repository }: Reach, borgHome: string): string {
   return repository && repository !== repositoryFolder
     ? `${borgHome}/repositories/${basename(repository)}`

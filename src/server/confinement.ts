@@ -9,10 +9,10 @@ import type { Landlock } from "../role.ts";
 /**
  * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (libexec/session) that
  * tries to write outside of its directory.
- * @returns the version of Landlock's rules, and where it is not 3 what is missing
+ * @returns the version of Landlock's rules, and if it is not 3, what is missing
  */
 export function probeConfinement(owner: Owner): { landlock: Landlock; reason: string } {
-  // For root one name, so that what a killed start left is gone after the next.
+  // For root always the same name, so that what a killed start left is removed by the next.
   const folder = isRoot() ? `${runFolder}/probe` : `${tmpdir()}/borgserver-probe-${process.pid}`;
   const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
   try {
@@ -25,7 +25,7 @@ export function probeConfinement(owner: Owner): { landlock: Landlock; reason: st
     if (reason === "") return { landlock: 3, reason };
     for (const landlock of [2, 1] as const) {
       reason = confined(owner, landlock, inside, outside);
-      // truncate(2) is restricted by version 3 of the rules alone (landlock(7)).
+      // Only version 3 of the rules restricts truncate(2) (landlock(7)).
       if (reason === "")
         return { landlock, reason: "before Linux 6.2 it lets them empty each other's files" };
     }
@@ -37,7 +37,7 @@ export function probeConfinement(owner: Owner): { landlock: Landlock; reason: st
   }
 }
 
-/** An empty string if the session could write inside and not outside, or else the reason. */
+/** Why the session is not confined, or an empty string if it could write inside and not outside. */
 function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
   const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
   const attempt = [

@@ -6,8 +6,8 @@ import { runningSshd } from "../sessions/sshd-process.ts";
 import { unsafePart } from "./login-program.ts";
 
 /**
- * Could a login be answered now? Asks without connecting: sshd writes lines into the log for each connection that
- * does not log in, and counts it.
+ * Could a login be answered now? This is found out without a connection, because sshd counts each that does not log in,
+ * and writes lines about it into the log.
  * @returns why not, or null
  */
 export function health(): string | null {
@@ -21,7 +21,7 @@ export function health(): string | null {
 const looks = 20;
 const lookPause = 100;
 
-/** sshd listens, and takes what waits for it. At a moment when many clients come, one may wait. */
+/** sshd must listen, and accept what waits for it. A connection may wait for a moment when many clients come at once. */
 function socketsProblem(sshd: number): string | null {
   for (let look = 0; look < looks; look++) {
     const waiting = listeningSockets(sshd);
@@ -33,9 +33,9 @@ function socketsProblem(sshd: number): string | null {
 }
 
 /**
- * Of each socket that the process listens on: how many connections it has not accepted. proc_pid_net(5): state 0A is
- * LISTEN, then the second half of the queues is that number, in hexadecimal; the tenth field is the inode, which the
- * links in /proc/PID/fd tell too.
+ * For each socket that the process listens on, the number of connections that it has not accepted. proc_pid_net(5): state
+ * 0A is LISTEN, then the second half of the queues is that number, in hexadecimal; the tenth field is the inode, which is
+ * also in the links of /proc/PID/fd.
  */
 function listeningSockets(pid: number): number[] {
   const inodes = new Set<string>();
@@ -62,8 +62,8 @@ function readLines(path: string): string[] {
 }
 
 /**
- * sshd tells in its title how many clients have not logged in yet, from how many on it turns some away, and from how
- * many all (MaxStartups in sshd_config(5); server_accept_loop in sshd.c).
+ * sshd's title shows how many clients have not logged in yet, from how many on it turns some away, and from how many on
+ * all (MaxStartups in sshd_config(5); server_accept_loop in sshd.c).
  */
 function placesProblem(sshd: number): string | null {
   const title = readFileSync(`/proc/${sshd}/cmdline`, "latin1");
@@ -73,7 +73,7 @@ function placesProblem(sshd: number): string | null {
   return null;
 }
 
-/** sshd's own question, as its account, about a key that nobody has. */
+/** Asks what sshd asks, as its account, about a key that nobody has. */
 function answerProblem(): string | null {
   const unsafe = unsafePart(programFile);
   if (unsafe)

@@ -25,7 +25,7 @@ export interface HostKey {
   publicKey: string;
 }
 
-/** Made at the first start; other types that the operator puts there are served too. */
+/** The types that are made at the first start. Others that the operator puts there are served too. */
 const types = ["ed25519", "rsa"];
 
 /** Makes the host keys that are missing. What exists is never replaced. */
@@ -56,12 +56,12 @@ export function makeMissingHostKeys(folder: string): Problem[] {
   return problems;
 }
 
-/** Whether there is anything of this name; a symlink that leads nowhere is a key that got lost. */
+/** Whether there is anything of this name. A symlink that leads nowhere is a lost key, not a missing one. */
 const stands = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /**
- * Copies the host keys of a folder to where only root can read them, with their line breaks mended, and judges each
- * copy: ssh-keygen must read the private half, and the .pub file, where there is one, must belong to it.
+ * Copies the host keys of a folder to where only root can read them, with their line breaks repaired, and checks each
+ * copy: ssh-keygen must read the private half, and the .pub file, if there is one, must belong to it.
  */
 export function copyHostKeys(folder: string, copies: string): { keys: HostKey[]; problems: Problem[] } {
   const keys: HostKey[] = [];
@@ -133,7 +133,7 @@ const firstWords = (line: string) =>
 const restore =
   "Restore it from a backup. Or remove it and its .pub file: then a new one is made, which clients have to accept.";
 
-/** What sshd could not serve as a host key, told as what it is. */
+/** Names what was given instead of a host key that sshd can serve. */
 function wrongForm({ form, encrypted, isDsa }: PrivateKeyFile, file: string): Refusal | null {
   if (form === "empty")
     return { text: "ssh-keygen cannot read this host key: the file is empty", hint: restore };

@@ -9,7 +9,7 @@ import type { Landlock } from "../role.ts";
 import { type Environment, environmentOf, readSettings, type Settings } from "./settings.ts";
 import { isInZoneDatabase } from "./time-zone.ts";
 
-/** What is in force in this container. */
+/** The settings that are in force in this container. */
 export interface InForce {
   settings: Settings;
   /** How sessions are confined, as the start found out; before a start, fully. */
@@ -19,8 +19,8 @@ export interface InForce {
 }
 
 /**
- * What is in force: what the server was started with, so that a shell that lost the container's environment cannot
- * change it; before a start, the environment. Throws the problems of the environment.
+ * What is in force: what the server was started with, so that a shell without the container's environment cannot change
+ * it; before a start, the environment. Throws the problems of the environment.
  */
 export function inForce(environment: Environment): InForce {
   const { settings, problems } = readAll(environment);
@@ -28,7 +28,7 @@ export function inForce(environment: Environment): InForce {
   return inForceSinceStart() ?? { settings, landlock: settings.sandbox === "off" ? 0 : 3, isServing: false };
 }
 
-/** What the server was started with in this container, or null where it was not. Throws where what was kept of that is damaged. */
+/** What the server was started with in this container, or null if it was not. Throws if the record of that is damaged. */
 export function inForceSinceStart(): InForce | null {
   const kept = readKept();
   if (kept === null) return null;
@@ -47,13 +47,13 @@ export function inForceSinceStart(): InForce | null {
   return found;
 }
 
-/** Keeps it for the commands that follow the start. There is nothing secret in it. */
+/** Records it for the commands that follow the start. There is nothing secret in it. */
 export function keepInForce(settings: Settings, landlock: Landlock): void {
   writeFileSync(`${settingsFile}.new`, textOf(settings, landlock), { mode: 0o644 });
   renameSync(`${settingsFile}.new`, settingsFile);
 }
 
-/** Settings with the keys of BORG_SSHKEYS judged too, and every problem. */
+/** The settings and every problem, those of the keys in BORG_SSHKEYS included. */
 export function readAll(environment: Environment): { settings: Settings; problems: Problem[] } {
   const { settings, problems } = readSettings(environment, ownIds(readAccountFiles()), isInZoneDatabase);
   return { settings, problems: [...problems, ...borgAccount(settings).problems] };
@@ -62,7 +62,7 @@ export function readAll(environment: Environment): { settings: Settings; problem
 const textOf = ({ owner, ...settings }: Settings, landlock: Landlock) =>
   JSON.stringify({ ...owner, ...settings, landlock });
 
-/** Null for no file; empty for one that cannot be read, as for one that is. */
+/** Null if there is no file; empty if it cannot be read, or is empty. */
 function readKept(): string | null {
   try {
     return readFileSync(settingsFile, "utf8");
@@ -71,7 +71,7 @@ function readKept(): string | null {
   }
 }
 
-/** What was kept, if it is, value by value, what its own environment would give; else null. */
+/** What was recorded, if each value is what its own environment would give; otherwise null. */
 function parseKept(text: string): InForce | null {
   try {
     const { uid, gid, landlock, ...kept } = JSON.parse(text);

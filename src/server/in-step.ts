@@ -26,14 +26,14 @@ import { type Role, roles } from "../role.ts";
 import type { InForce } from "./in-force.ts";
 
 /**
- * The one way of every change: check what the operator gave, plan what follows from it, apply the plan. Who applies
- * it has held the lock (lock.ts) since before the check.
+ * The one way of every change: check what the operator gave, plan what follows from it, apply the plan. The lock
+ * (lock.ts) must be held from before the check until the plan is applied.
  */
 
 /** What the operator gave, and everything that is wrong with it. */
 export interface Checked extends Gathered {
   inForce: InForce;
-  /** Role folders that are gone while accounts of theirs are served; they are among the problems. */
+  /** Role folders that are missing while their accounts are served. They are among the problems too. */
   lost: Problem[];
 }
 
@@ -50,13 +50,13 @@ export function check(inForce: InForce, trust: Trust | "nothing", progress: Prog
   return { ...gathered, problems: [...gathered.problems, ...lost], inForce, lost };
 }
 
-/** Throws the problems, all of them, where there are some. */
+/** Throws all problems, if there are any. */
 export function demand(checked: Checked): Checked {
   if (checked.problems.length > 0) throw new ProblemsFound(checked.problems, exitCode.keyProblems);
   return checked;
 }
 
-/** A mount that got lost must not take every account along. An empty folder may. */
+/** A lost mount must not remove every account. An empty folder may. */
 function lostFolders(missing: readonly Role[]): Problem[] {
   if (missing.length === 0) return [];
   const served = rolesServed(indexFile, rolesInIndex(indexFile), rolesOnSystem(readAccountFiles()));
@@ -69,7 +69,7 @@ function lostFolders(missing: readonly Role[]): Problem[] {
     }));
 }
 
-/** Everything that follows from what the operator gave. A value: nothing is changed until it is applied. */
+/** Everything that follows from what the operator gave. Nothing is changed until it is applied. */
 export interface Plan {
   index: IndexContent;
   owner: Owner;
@@ -107,7 +107,7 @@ export function plan(checked: Checked, progress: Progress): Plan {
   };
 }
 
-/** The part of a plan that is the index alone. */
+/** Only the index, of a plan. */
 export function planIndex({ accounts, inForce: { settings, landlock } }: Checked): IndexContent {
   return { accounts, extraArguments: settings.extraArguments, landlock };
 }
@@ -182,7 +182,7 @@ export function summary(accounts: readonly FoundAccount[], keys: number): string
   return `${count(accounts.length, "account")}${byRole.length > 0 ? ` (${byRole.join(", ")})` : ""}, ${count(keys, "key")}`;
 }
 
-/** How many keys accounts have that were all read. */
+/** How many keys these accounts have, whose files were all read. */
 export function countKeys(accounts: readonly FoundAccount[]): number {
   return accounts.reduce((sum, { keys }) => sum + (keys?.length ?? 0), 0);
 }

@@ -10,9 +10,9 @@ import { foreignOwner } from "../user-namespace.ts";
 const longestWait = 60_000;
 
 /**
- * Runs an action while no other process runs one under the same lock: two rebuilds at once could otherwise
- * publish the older view of /sshkeys last. An exclusive SQLite transaction on an empty database: the kernel
- * drops it with the process, so nothing stale can be left.
+ * Runs an action while no other process runs one under the same lock: otherwise, of two rebuilds at once, the one with the
+ * older view of /sshkeys could publish last. The lock is an exclusive SQLite transaction on an empty database. The kernel
+ * releases it with the process, so nothing stale can be left.
  */
 export function withLock<T>(file: string, action: () => T): T {
   if (!isRoot()) throw new OperatorError("only root can change the server");

@@ -16,7 +16,7 @@ export function unsafePart(program: string): Refusal | null {
     path = realpathSync(program);
   } catch (error) {
     return {
-      text: `${program} is not there: ${reasonOf(error)}`,
+      text: `${program} is missing: ${reasonOf(error)}`,
       hint: installAgain,
     };
   }

@@ -1,4 +1,4 @@
-/** What an OpenSSH private key file is, judged without its passphrase; `none` for what has no frame of one. */
+/** What an OpenSSH private key file is, as far as can be seen without its passphrase; `none` if it is not one. */
 export interface PrivateKeyFile {
   form: "private" | "public" | "putty" | "empty" | "none";
   /** Whether a passphrase is needed to read it. */
@@ -7,8 +7,8 @@ export interface PrivateKeyFile {
 }
 
 /**
- * The text as OpenSSH reads it: editors and copies over other systems leave carriage returns, blanks at the ends of
- * lines, a byte order mark, or take the last line break away, which changes nothing of the key.
+ * The text in the form that OpenSSH reads. Editors and other systems leave carriage returns, blanks at the ends of lines
+ * or a byte order mark, or remove the last line break, which changes nothing of the key.
  */
 export function mended(content: string): string {
   const lines = content
@@ -38,7 +38,7 @@ export function lookAtPrivateKey(text: string): PrivateKeyFile {
   return { form: isPublic ? "public" : "none", ...other };
 }
 
-/** The cipher and the key's type, which stand in the clear (OpenSSH's PROTOCOL.key); null for another form, or a damaged one. */
+/** The cipher and the key's type, which are not encrypted (OpenSSH's PROTOCOL.key); null for another form, or a damaged one. */
 function openSshHeader(text: string): { encrypted: boolean; type: string } | null {
   const body = /^-----BEGIN OPENSSH PRIVATE KEY-----\n([A-Za-z0-9+/=\n]+)/.exec(text)?.[1];
   const bytes = Buffer.from(body ?? "", "base64");

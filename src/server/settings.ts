@@ -2,11 +2,11 @@ import type { Owner } from "../owner.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { plainWord, type Role, roleNames, roles } from "../role.ts";
 
-/** What the operator set in the environment, validated. Never changed after it was read. */
+/** What the operator set in the environment, validated. It never changes after it was read. */
 export interface Settings {
   /** How far sessions must be confined by the kernel. */
   sandbox: "auto" | "require" | "off";
-  /** Of everything under /repos, and of every account. */
+  /** The owner of everything under /repos, and of every account. */
   owner: Owner;
   /** The text of BORG_SSHKEYS, or empty (keys/borg-sshkeys.ts). */
   borgKeys: string;
@@ -14,13 +14,13 @@ export interface Settings {
   extraArguments: Record<Role, string[]>;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
-  /** In which an expiry-time without Z is meant, by its name in the time zone database. */
+  /** The time zone of an expiry-time without Z, by its name in the time zone database. */
   timeZone: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Numeric ids, with their owner's name, that must not own repositories. */
+/** Numeric ids that must not own repositories, each with the name of its account or group. */
 export interface ReservedIds {
   uids: ReadonlyMap<number, string>;
   gids: ReadonlyMap<number, string>;
@@ -34,7 +34,7 @@ const usualId = 1000;
 /**
  * Reads the settings.
  * @param hasZone whether the C library knows a time zone by this name (time-zone.ts)
- * @returns also every problem; a setting with one has its default
+ * @returns also every problem; a setting with a problem has its default value
  */
 export function readSettings(
   environment: Environment,
@@ -88,7 +88,7 @@ function oneOf<Value extends string>(allowed: readonly Value[], text: string): V
   );
 }
 
-/** Needs no file: borg takes it as a rule that says the same. */
+/** It needs no file: borg reads it as a rule with the same meaning. */
 const utc = "UTC";
 
 function parseTimeZone(text: string, hasZone: (name: string) => boolean): string | Refusal {
@@ -106,17 +106,17 @@ function parseTimeZone(text: string, hasZone: (name: string) => boolean): string
   };
 }
 
-/** The zone's own name, which may be another than the one it is called by; null where the runtime knows none. */
+/** The zone's own name, which may differ from the one that was given; null if the runtime does not know it. */
 function timeZoneOf(name: string): string | null {
   try {
     const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions();
-    return /^[A-Za-z]/.test(name) ? timeZone : null; // "+02:00" is one to Intl, and none to Date
+    return /^[A-Za-z]/.test(name) ? timeZone : null; // Intl accepts "+02:00", and Date does not
   } catch {
     return null;
   }
 }
 
-/** The environment that says these settings. */
+/** The environment that gives these settings. */
 export function environmentOf(settings: Settings): Environment {
   return {
     PUID: `${settings.owner.uid}`,
@@ -136,8 +136,8 @@ function refusedArguments(words: readonly string[]): Refusal[] {
 }
 
 /**
- * Why a word may not be appended to borg serve. What the role restricts must stay restricted, and borg takes
- * any unambiguous beginning of an option's name (argparse), so every beginning of those is refused.
+ * Why a word may not be appended to borg serve. What the role restricts must stay restricted, and borg accepts any
+ * unambiguous beginning of an option's name (argparse), so every beginning of such options is refused.
  * @param next the word behind it, which may be its value
  */
 function argumentRefusal(word: string, next = ""): Refusal | null {
@@ -155,7 +155,7 @@ function argumentRefusal(word: string, next = ""): Refusal | null {
     return { text: `${word} would write a file at every login`, hint };
   if (option.length >= "--um".length && isBeginningOf("--umask")) {
     const mask = word.includes("=") ? word.slice(option.length + 1) : next;
-    // A mask with a character that no word may have is named as that word.
+    // A mask with a character that is not allowed is reported as that word.
     if (!isOwnersAlone(mask) && (mask === "" || plainWord.test(mask)))
       return {
         text: `${option} ${mask} is not allowed: what sessions write must be usable by its owner, and by nobody else`,

@@ -14,7 +14,7 @@ export interface Version {
   minor: number;
 }
 
-/** The installed OpenSSH, e.g. `OpenSSH_10.0p2`, and its version. The client's: Debian installs sshd with the same alone, and `sshd -V` leaves out a part. */
+/** The installed OpenSSH, e.g. `OpenSSH_10.0p2`, and its version. It is the client's: Debian installs sshd with the same version only, and `sshd -V` leaves out a part. */
 export function readOpensshVersion(): { name: string; version: Version } {
   const { stderr } = spawnSync("ssh", ["-V"], { encoding: "utf8" });
   const [name, major, minor] = /OpenSSH_([0-9]+)\.([0-9]+)[^ ,]*/.exec(stderr) ?? [];
@@ -40,7 +40,7 @@ export function renderSshdConfig(
     // Before OpenSSH 9.5 sshd asks a client when more than an interval has passed, but wakes when just one has, in whole
     // seconds (wait_until_can_do_something in serverloop.c): so it asks at every second interval.
     "@CLIENT_ALIVE_COUNT@": isBefore(version, 9, 5) ? "15" : "30",
-    // Since OpenSSH 9.8, a few failures of one client close the door on its whole address.
+    // Since OpenSSH 9.8, a few failures of one client lock out its whole address.
     "@PER_SOURCE@": isBefore(version, 9, 8)
       ? "# (This sshd knows no PerSourcePenalties.)"
       : "PerSourcePenalties no",
@@ -50,7 +50,7 @@ export function renderSshdConfig(
 
 /**
  * Writes sshd's configuration and has sshd check it, together with the options that it will be started with
- * (sshd(8), -T). Throws where it is refused, or where sshd may not listen on its ports.
+ * (sshd(8), -T). Throws if it is refused, or if sshd may not listen on its ports.
  */
 export function writeSshdConfig(
   hostKeys: readonly HostKey[],

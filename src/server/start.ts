@@ -74,7 +74,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   else lookInBackground([...planned.ours]);
 }
 
-/** What the process does that a start leaves behind where there is much to look at. */
+/** The work of the process that a start leaves behind if there is much to look at. */
 export async function reportStrangeEntries(): Promise<void> {
   const inForce = inForceSinceStart();
   if (!inForce) return;
@@ -94,7 +94,7 @@ const warn = (problem: Problem) => noteProblem(problem, warning);
 /** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
 const patience = 25;
 
-/** How many lines of one kind a start's log gets: a new owner may be that of a hundred thousand repositories. */
+/** How many lines of one kind a start prints: a hundred thousand repositories may have got a new owner. */
 const mostLines = 20;
 
 const fewOf = (lines: readonly string[]) =>
@@ -102,13 +102,13 @@ const fewOf = (lines: readonly string[]) =>
     ? lines
     : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
 
-/** What a start found, and everything that is ready for it. */
+/** What a start found, and what it needs next. */
 interface Found {
   /** "borg" and its version. */
   borg: string;
   checked: Checked;
   hostKeys: HostKey[];
-  /** Why sessions are not confined, or not fully; empty where they are. */
+  /** Why sessions are not confined, or not fully; empty if they are. */
   unconfined: string;
 }
 
@@ -120,7 +120,7 @@ function checkEverything(environment: Environment): Found {
   const { settings, problems } = readAll(environment);
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...missingOwner(settings.owner).filter(({ where }) => !known.has(where)));
-  // An owner that cannot be can run nothing.
+  // Nothing can run as an owner that is not valid.
   const isOwnerWrong = problems.some(({ where }) => where === "PUID" || where === "PGID");
   const owner = isOwnerWrong ? null : settings.owner;
   const borg = owner ? testBorg(owner) : "";
@@ -156,7 +156,7 @@ function confinementFor({ sandbox, owner }: Settings): { landlock: Landlock; rea
   return sandbox === "off" ? { landlock: 0, reason: "BORG_SANDBOX=off" } : probeConfinement(owner);
 }
 
-/** In a user namespace there may be no such id, and nothing could be given to it. */
+/** In a user namespace there may be no such id, so that nothing could belong to it. */
 function missingOwner({ uid, gid }: Owner): Problem[] {
   return (
     [
@@ -172,7 +172,7 @@ function missingOwner({ uid, gid }: Owner): Problem[] {
     }));
 }
 
-/** So that operators see where keys go; where the mount is read-only they know already. */
+/** So that operators see where keys go. With a read-only mount they know already. */
 function makeMissingFolders(): void {
   try {
     for (const role of roleNames) mkdirSync(`${keyFolder}/${roles[role].folder}`, { recursive: true });

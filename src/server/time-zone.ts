@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 
 /**
- * Whether the time zone database has a file of this name, to the letter: that is how the C library, and so borg,
- * looks zones up (tzset(3)). A name that it does not find is UTC to it, without a word.
+ * Whether the time zone database has a file of exactly this name, by which the C library, and so borg, looks zones up
+ * (tzset(3)). It takes a name that it does not find for UTC, without a word.
  */
 export function isInZoneDatabase(name: string): boolean {
   try {

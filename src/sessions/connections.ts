@@ -8,17 +8,17 @@ import { connectionFolder, indexFile } from "../paths.ts";
 import { type Process, readProcesses, userOf } from "./process-table.ts";
 import { runningSshd } from "./sshd-process.ts";
 
-/** A connection that is open: sshd's process for it, and what it was let in with, or would be. */
+/** An open connection: sshd's process for it, and the key that let it in, or would. */
 export interface Connection extends ConnectionRecord {
   process: Process;
-  /** Until it has signed, sshd asks once more before it lets the client in, and gets the answer of the index as it is then. */
+  /** Before that, the client has not signed: sshd asks once more then, and gets the answer of the index as it is then. */
   isLoggedIn: boolean;
 }
 
 /** Whether a key opens an account, in whichever role. */
 export type Opens = (account: string, fingerprint: string) => boolean;
 
-/** Makes the folder of the records. What an earlier start left says nothing any more: numbers of processes begin anew. */
+/** Makes the folder of the records. Those of an earlier start have no meaning any more: numbers of processes begin anew. */
 export function makeConnectionFolder(): void {
   rmSync(connectionFolder, { recursive: true, force: true });
   mkdirSync(connectionFolder, { mode: 0o700 });
@@ -35,7 +35,7 @@ export function opensByAccounts(accounts: readonly FoundAccount[]): Opens {
   return (name, fingerprint) => byName.get(name)?.some((key) => key.fingerprint === fingerprint) ?? false;
 }
 
-/** The connections that were opened with a key, or by an account, that is gone. */
+/** The connections whose key, or account, was removed. */
 export function revokedConnections(connections: readonly Connection[], opens: Opens): Connection[] {
   return connections.filter(({ account, fingerprint }) => !opens(account, fingerprint));
 }
@@ -50,8 +50,8 @@ export function linesOf(connections: readonly Connection[]): string[] {
 }
 
 /**
- * The connections to this server's sshd. Removes the records of those that are over. A record counts where the
- * process that it names is sshd's own child: others may have called the login program too.
+ * The connections to this server's sshd. Removes the records of those that have ended. A record counts only if its process
+ * is a child of sshd itself, because others may have called the login program too.
  * @param owner the numeric owner that all accounts share
  */
 export function openConnections(owner: number): Connection[] {
@@ -61,12 +61,12 @@ export function openConnections(owner: number): Connection[] {
     const path = `${connectionFolder}/${name}`;
     return { name, path, record: readRecord(path) };
   });
-  // Afterwards: a connection that began meanwhile is then seen by its process, and its record is not taken for an old one.
+  // Read after the records, so that a connection that began meanwhile has a process, and its record does not look old.
   const processes = readProcesses();
   return records.flatMap(({ name, path, record }) => {
     const process = processes.find(({ pid }) => pid === Number(name));
     if (record && process?.started === record.started && process.parent === sshd.pid) {
-      // After the login sshd's process for the connection has one that runs as the account; before, as sshd's own.
+      // After the login, sshd's process for the connection has a child that runs as the account; before, as sshd's own.
       const isLoggedIn = processes.some(({ pid, parent }) => parent === process.pid && userOf(pid) === owner);
       return [{ ...record, process, isLoggedIn }];
     }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** A process, as proc_pid_stat(5) tells of it. */
+/** A process, as proc_pid_stat(5) has it. */
 export interface Process {
   pid: number;
   parent: number;
@@ -8,11 +8,11 @@ export interface Process {
   name: string;
   /** R, S, D, Z (ended, not yet reaped), T (stopped), … */
   state: string;
-  /** When it started, in clock ticks since boot: together with the number this is one process and no other. */
+  /** When it started, in clock ticks since boot. Together with the number this is one process and no other. */
   started: string;
 }
 
-/** A process, or null where there is none of this number. */
+/** The process of this number, or null. */
 export function readProcess(pid: number): Process | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -30,7 +30,7 @@ export function readProcess(pid: number): Process | null {
   }
 }
 
-/** All processes that can be seen, but for those that have ended. */
+/** All processes that can be seen, except those that have ended. */
 export function readProcesses(): Process[] {
   return readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
@@ -44,7 +44,7 @@ export function stillRuns({ pid, started }: Pick<Process, "pid" | "started">): b
   return now?.started === started && now.state !== "Z";
 }
 
-/** What a process has started, and what that has started, and so on. */
+/** The children of a process, their children, and so on. */
 export function descendantsOf(pid: number, processes: readonly Process[]): Process[] {
   const found: Process[] = [];
   for (let above = new Set([pid]); above.size > 0; ) {
@@ -56,14 +56,14 @@ export function descendantsOf(pid: number, processes: readonly Process[]): Proce
 }
 
 /**
- * The borg processes in the container of this server. One that shares the numbers of its processes with others, or
- * with the host, sees theirs too; but its mounts are its own.
+ * The borg processes in the container of this server. A container that shares the numbers of processes with others, or
+ * with the host, sees theirs too, but its mounts are its own.
  */
 export function borgsOfThisContainer(): Process[] {
   return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid));
 }
 
-/** Those of this server: sessions, and what was started with exec. None of ours runs as root. */
+/** Those of this server: sessions, and what was started with exec. None of them runs as root. */
 export function borgsOfThisServer(): Process[] {
   return borgsOfThisContainer().filter(({ pid }) => userOf(pid) !== 0);
 }
@@ -78,7 +78,7 @@ function hasOurMounts(pid: number | "self"): boolean {
   }
 }
 
-/** The numeric user that a process runs as (proc_pid_status(5), the effective one), or null where it is gone. */
+/** The numeric user that a process runs as (proc_pid_status(5), the effective one), or null if it has ended. */
 export function userOf(pid: number): number | null {
   try {
     const user = /^Uid:\t[0-9]+\t([0-9]+)\t/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];

@@ -9,7 +9,7 @@ const longestAnswer = 21_000;
 const longestLetIn = 1000;
 /** How long sessions have to end after they were asked, in seconds. A container's runtime kills what is left after ten (docker stop). */
 const patience = 7;
-/** How often it is looked whether they have, in milliseconds. */
+/** The pause between two looks whether they have, in milliseconds. */
 const lookPause = 100;
 
 /** Signals a process, if it still runs and this one may. Whether it ends is looked at later. */
@@ -38,9 +38,9 @@ class Asking {
 }
 
 /**
- * Asks every borg of this server to end, so that it releases its locks, and waits until they have. sshd takes no
- * logins any more; one that was under way may still become a borg.
- * @returns why that took too long, or null
+ * Asks every borg of this server to end, so that it releases its locks, and waits until they have. sshd accepts no logins
+ * any more, but one that was under way may still become a borg.
+ * @returns that it took too long, or null
  */
 export function endAllSessions(): string | null {
   const asking = new Asking();
@@ -49,14 +49,14 @@ export function endAllSessions(): string | null {
     const borgs = borgsOfThisServer();
     if (borgs.length === 0) return null;
     if (performance.now() >= end)
-      return `sessions did not end within ${patience} seconds; their locks may be left`;
+      return `sessions did not end within ${patience} seconds, so their locks may be left`;
     asking.ask(borgs);
     pause(lookPause);
   }
 }
 
 /**
- * Ends the connections that the published index gives nobody any more.
+ * Ends the connections whose key opens nothing any more in the published index.
  * @param owner the numeric owner that all accounts share
  * @returns those that were ended, and those that could not be
  */
@@ -69,13 +69,13 @@ export function endRevokedConnections(owner: number): { ended: Connection[]; lef
     pause(lookPause);
     revoked = look();
   }
-  // The others sshd asks about once more, when they sign, and denies; they may be waiting for a person.
+  // About the others sshd asks once more when they sign, and denies them. They may be waiting for a person.
   revoked = revoked.filter(({ isLoggedIn }) => isLoggedIn);
   const left = endConnections(revoked);
   return { ended: revoked.filter((connection) => !left.includes(connection)), left };
 }
 
-/** Waits until no login program runs that was there when this began and may answer from an earlier index: then its connection is recorded. */
+/** Waits for the login programs that run now and may answer from an earlier index: after that their connections are recorded. */
 function waitForAnswers(): void {
   const sshd = runningSshd();
   if (!sshd) return;

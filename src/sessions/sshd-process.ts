@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { sshdPidFile } from "../paths.ts";
 import { type Process, readProcess } from "./process-table.ts";
 
-/** This server's own sshd, the one that listens, or null where it does not run. */
+/** This server's own sshd, the one that listens, or null if it does not run. */
 export function runningSshd(): Process | null {
   let pid: number;
   try {
