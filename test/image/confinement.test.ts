@@ -163,7 +163,7 @@ describe("a confined session", () => {
   });
 
   test.each([1, 2])(
-    "lets borg do all it does where the kernel knows version %s of the rules alone",
+    "lets borg do all it does where the kernel knows only version %s of the rules",
     async (version) => {
       const session = "/usr/local/lib/borgserver/session";
       await containers.machine.write(
@@ -190,7 +190,7 @@ describe("a confined session", () => {
   );
 });
 
-describe("where the kernel knows version 2 of the rules alone", () => {
+describe("where the kernel knows only version 2 of the rules", () => {
   const options = "-v /client/setpriv:/usr/local/bin/setpriv";
 
   beforeAll(async () => {

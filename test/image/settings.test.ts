@@ -59,7 +59,7 @@ test("every zone of the database that is taken is the same zone to keys and to b
   expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining('TZ: "us/eastern"') });
 });
 
-test("an /etc that is an empty volume is told with what to do", async () => {
+test("an /etc that is an empty volume is reported with what to do", async () => {
   const empty = await containers.run(
     "mkdir -p /empty && podman run --rm --volume /empty:/etc localhost/borgserver",
   );

@@ -221,7 +221,7 @@ test("two updates at once leave one consistent state", async () => {
   await machine.ok("rm /sshkeys/repos/many-*; update-borgusers; [ $(grep -c ^many- /etc/passwd) = 0 ]");
 });
 
-test("a directory that cannot be had is named, and the others are made", async () => {
+test("a directory that cannot be made is reported, and the others are made", async () => {
   await machine.ok(
     "touch /repos/blocked; ln -s loop /repos/loop; for n in blocked loop free; do cp /client/web.pub /sshkeys/repos/$n; done",
   );
@@ -252,7 +252,7 @@ test("directories are made where the storage is closed to root and open to its o
   await machine.ok("rm -r /sshkeys/repos/squashed /repos/squashed; update-borgusers");
 });
 
-test("an admin's repository in the place of all of them is named", async () => {
+test("an admin's repository in place of /repos itself is reported", async () => {
   await machine.ok("touch /repos/config");
   expect(await machine.run("update-borgusers")).toMatchObject({
     code: 1,
@@ -261,7 +261,7 @@ test("an admin's repository in the place of all of them is named", async () => {
   await machine.ok("rm /repos/config");
 });
 
-test("a name of the server's that the machine has already is no server's to take", async () => {
+test("install refuses to take over an existing borg account", async () => {
   await machine.ok(
     "cp /etc/passwd /client/passwd; sed -i 's/^borg:.*/borg:x:99:99::\\/:\\/bin\\/sh/' /etc/passwd",
   );

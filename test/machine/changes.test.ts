@@ -123,7 +123,7 @@ test("clients log in without fail while two rebuilds and an update run at once, 
   expect(results).not.toContain(false);
 });
 
-test("a file that settled is not read again, but on file systems that this kernel does not keep alone", async () => {
+test("a file that settled is not read again, except on file systems whose time stamps others set too", async () => {
   await machine.ok(`
     mount -t ramfs none /sshkeys/repos-appendonly
     cp /client/new.pub /sshkeys/repos-appendonly/far; cp /client/new.pub /sshkeys/repos/near; sleep 3; index rebuild`);
@@ -145,7 +145,7 @@ test("a file that settled is not read again, but on file systems that this kerne
   await machine.ok("umount /sshkeys/repos-appendonly; rm /sshkeys/repos/near");
 });
 
-test("a change through a memory mapping is told by index check, and served after update-borgusers", async () => {
+test("a change through a memory mapping is shown by index check, and served after update-borgusers", async () => {
   const [before, after] = [await machine.makeKey("mapped-a"), await machine.makeKey("mapped-b")];
   expect(before.length).toBe(after.length);
   await machine.write("/sshkeys/repos/mapped", before);

@@ -83,7 +83,7 @@ describe("what changes while a client has its key's challenge and has not signed
     expect(login).toMatchObject({ code: 0, stdout: "serve --restrict-to-repository /repos/web\n" });
   });
 
-  test("the key is gone: the login is denied", async () => {
+  test("the key was removed: the login is denied", async () => {
     const { login, change } = await logInDuring("mv /sshkeys/repos/web /client/away; index rebuild");
     expect(change.stderr).toContain("index: 1 account (1 repo), 1 key");
     expect(login).toMatchObject({ code: 255, stdout: "" });

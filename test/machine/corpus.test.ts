@@ -101,7 +101,7 @@ describe("with every case in the folder", () => {
   });
 });
 
-describe("with the accepted cases alone", () => {
+describe("with only the accepted cases", () => {
   beforeAll(async () => {
     await putInPlace(accepted);
     await machine.ok("update-borgusers");
@@ -128,7 +128,7 @@ describe("with the accepted cases alone", () => {
   });
 });
 
-test("whatever byte stands in a name, the name is taken or named as a problem, in plain characters", async () => {
+test("whatever bytes a name has, it is accepted or reported as a problem, in plain characters", async () => {
   const bytes = Array.from({ length: 255 }, (_, index) => index + 1).filter((byte) => byte !== 0x2f);
   const isGood = (byte: number) => /[A-Za-z0-9._-]/.test(String.fromCharCode(byte));
   await putInPlace(["plain"]);

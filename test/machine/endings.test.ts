@@ -53,7 +53,7 @@ async function close(session: Session): Promise<number | null> {
 }
 
 describe.each(["update-borgusers", "index rebuild"])("%s", (command) => {
-  test("ends the sessions of an account that is gone, and no others", async () => {
+  test("ends the sessions of a removed account, and no others", async () => {
     const gone = await open("one", "web");
     const bystander = await open("other", "bystander");
     await machine.ok("rm /sshkeys/repos/web");
@@ -78,7 +78,7 @@ describe.each(["update-borgusers", "index rebuild"])("%s", (command) => {
     expect(await close(second)).toBe(0);
   });
 
-  test("tells names apart that are as long as names can be", async () => {
+  test("distinguishes names that are as long as names can be", async () => {
     const [gone, stays] = [await open("one", long), await open("one", twin)];
     await machine.ok(`rm /sshkeys/repos/${long}`);
     expect(await machine.ok(command)).toContain(`account ${long}: 1 connection ended\n`);
@@ -115,7 +115,7 @@ test("a backup that is ended so leaves no lock", async () => {
   expect((await ended).code).not.toBe(0);
 });
 
-test("a key that was offered and not proven does not stand for the connection", async () => {
+test("a key that was offered and not proven does not count for the connection", async () => {
   // The public half of "two" is offered first and found good, and then "one" logs in.
   await machine.ok("cp /client/two.pub /client/half.pub; cp /client/two /client/aside; rm /client/two");
   try {
@@ -161,7 +161,7 @@ test("--dry-run says what would be ended, and ends nothing", async () => {
   expect(await close(session)).toBe(0);
 });
 
-test("who calls the login program by hand is no connection", async () => {
+test("a call of the login program by hand does not count as a connection", async () => {
   const fingerprint = (await machine.ok("ssh-keygen -lf /client/one.pub")).split(" ")[1];
   const shell = machine.spawn(
     `setpriv --reuid borgkeys --regid borgkeys --clear-groups borgserver authorized-keys web ${fingerprint}; echo asked; cat`,

@@ -56,7 +56,7 @@ describe.each([["-p 2222"], ["-o ListenAddress=127.0.0.2"], ["-o ListenAddress=[
       expect(await health()).toEqual(well);
     });
 
-    test("is not mistaken for another one that listens beside it", async () => {
+    test("is not mistaken for another one that listens as well", async () => {
       const other = await running(
         "/usr/sbin/sshd -D -e -f /dev/null -h /client/other_host_key -o ListenAddress=127.0.0.1:22 -o PidFile=none 2>&1 & other=$!; sleep 0.5; echo there; cat; kill $other",
       );
@@ -83,7 +83,7 @@ describe("is bad", () => {
     expect(await health()).toEqual(well);
   });
 
-  test("where clients that have not logged in take the places, and good when they are gone", async () => {
+  test("where clients that have not logged in take the places, and good when they have left", async () => {
     const few = await idlers(400);
     expect(await health()).toEqual(well);
     const many = await idlers(450, 2);
@@ -134,7 +134,7 @@ describe("a login program that others than root can change", () => {
     }
   });
 
-  test("a group of root alone may write it, as this sshd has it", async () => {
+  test("a group with root as its only member may write it, as this sshd allows", async () => {
     await machine.ok("chgrp root /usr/local/bin/borgserver; chmod 775 /usr/local/bin/borgserver");
     expect(await health()).toEqual(well);
     expect(await machine.ssh("web", "web@127.0.0.1 borg serve </dev/null")).toMatchObject({ code: 0 });

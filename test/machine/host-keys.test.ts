@@ -153,7 +153,7 @@ test.each([
   expect(await state()).toBe(before);
 });
 
-test("a failed check beside a running server leaves its host keys alone", async () => {
+test("a failed check during a running server leaves its host keys alone", async () => {
   expect(await machine.startServer()).toBeNull();
   const scan = () => machine.ok("ssh-keyscan -t ed25519,rsa 127.0.0.1 2>/dev/null | sort");
   const before = await scan();

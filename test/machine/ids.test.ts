@@ -90,7 +90,7 @@ test("a container that lacks an id says which, and by which setting it was asked
   expect(refusal.stderr).not.toContain("PUID");
 });
 
-test("a key file, a folder or a lock of an id that the container lacks is told as that", async () => {
+test("a key file, a folder or a lock of an id that the container lacks is reported as that", async () => {
   await machine.ok("chown 3000 /sshkeys/repos/web && chmod 600 /sshkeys/repos/web; mkdir -p /sshkeys/host");
   const few = "0+3000,60900+10";
   const said =
@@ -114,7 +114,7 @@ test("a key file, a folder or a lock of an id that the container lacks is told a
   await machine.ok("chown 0 /var/lib/borgserver/lock.sqlite");
 });
 
-test("an /etc that is empty, or of another image, is told with what to do", async () => {
+test("an /etc that is empty, or of another image, is reported with what to do", async () => {
   await machine.ok("cp -a /etc/passwd /etc/group /client/");
   await machine.ok("rm /etc/passwd");
   const empty = await machine.run("borgserver prepare");

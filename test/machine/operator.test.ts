@@ -51,7 +51,7 @@ describe("index", () => {
     });
   });
 
-  test("find tells what a key opens, by fingerprint, file or standard input", async () => {
+  test("find shows what a key opens, by fingerprint, file or standard input", async () => {
     const fingerprint = (await machine.ok("ssh-keygen -lf /client/web.pub")).split(" ")[1]!;
     const answer = `${fingerprint} opens db (repo), web (repo)\n`;
     expect(await machine.ok(`index find ${fingerprint}`)).toBe(answer);
@@ -121,7 +121,7 @@ describe("index", () => {
   });
 });
 
-test("an output that nobody reads to its end is no failure", async () => {
+test("an output that nobody reads to its end is not a failure", async () => {
   expect(
     await machine.run("bash -c 'set -o pipefail; index list | head -n 1; index list --json | true'"),
   ).toEqual({

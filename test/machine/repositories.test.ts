@@ -33,7 +33,7 @@ const restart = async () => {
   expect(await machine.startServer()).toBeNull();
 };
 
-describe("what is no repository", () => {
+describe("what is not a repository", () => {
   test.each([
     ["restic's", "mkdir data keys snapshots; head -c 155 /dev/urandom >config"],
     ["a web application's", "mkdir config data"],
@@ -42,7 +42,7 @@ describe("what is no repository", () => {
     ["a device", "mknod config c 1 5"],
     ["a symlink to a repository's", "ln -s /repos/web/config config"],
     ["a huge file", "truncate -s 1T config"],
-  ])("%s is left alone and passed over", async (_, make) => {
+  ])("%s is left alone and skipped", async (_, make) => {
     await machine.ok(
       `mkdir /repos/foreign && cd /repos/foreign && ${make} && mkdir lock.exclusive && touch lock.exclusive/backup.1-0 && chown -Rh 7:7 .`,
     );
@@ -59,7 +59,7 @@ describe("what is no repository", () => {
     expect(await owner("/repos/archive/config")).toBe("1000:1000\n");
   });
 
-  test("one that lost its config, or cannot be looked into, is not passed over", async () => {
+  test("one that lost its config, or cannot be read, is reported", async () => {
     await machine.ok("cp -a /repos/web /repos/lost; rm /repos/lost/config; ln -s loop /repos/loop");
     const { code, stdout, stderr } = await machine.run("list --short all");
     expect({ code, stdout }).toEqual({ code: 2, stdout: "/repos/loop:\n/repos/lost:\n/repos/web:\na\n" });
@@ -71,7 +71,7 @@ describe("what is no repository", () => {
 });
 
 describe("an account without a repository", () => {
-  test("that never had one is named, and no failure", async () => {
+  test("that never had one is reported, and is not a failure", async () => {
     const { code, stderr } = await machine.run("list --short all");
     expect({ code, stderr }).toEqual({
       code: 0,
@@ -109,7 +109,7 @@ describe("an account without a repository", () => {
   });
 });
 
-test("names that are no UTF-8 are named, nothing is made for them, and a repository of such a name fails all", async () => {
+test("names that are not UTF-8 are reported, nothing is made for them, and a repository of such a name fails all", async () => {
   await machine.ok(
     "touch \"$(printf '/repos/stray\\377')\"; cp -a /repos/web \"$(printf '/repos/r\\351p')\"",
   );
@@ -125,7 +125,7 @@ test("names that are no UTF-8 are named, nothing is made for them, and a reposit
   expect(stderr).not.toContain("stray");
 });
 
-test("nested and hidden repositories are named with what to do, those of a recycle bin are not", async () => {
+test("nested and hidden repositories are reported with what to do, those of a recycle bin are not", async () => {
   await machine.ok(
     `mkdir -p /repos/dept /repos/team/a /repos/@Recycle && for to in dept/laptop team/a/pc .hidden @Recycle/old; do cp -a /repos/web /repos/$to; done`,
   );
@@ -144,7 +144,7 @@ test("nested and hidden repositories are named with what to do, those of a recyc
 
 describe("files that a borg of root's left", () => {
   test.each(["/repos/web/index.5", "/repos/web/data", "/repos/web/lock.roster", "/repos/web/config"])(
-    "%s is seen and mended with all below, by an update and by a start",
+    "%s is seen and given back with everything below, by an update and by a start",
     async (path) => {
       for (const mend of ["update-borgusers", "borgserver prepare"]) {
         await machine.ok(
@@ -174,7 +174,7 @@ describe("files that a borg of root's left", () => {
 });
 
 describe("storage that keeps its own owners", () => {
-  test("and works is no warning and no failure", async () => {
+  test("and works gives no warning and no failure", async () => {
     await machine.ok(
       "mkdir -p /client/squashed && cp -a /client/kept/. /client/squashed && chown -R 99:99 /client/squashed && chmod -R a+rwX /client/squashed && bindfs --force-user=99 --force-group=99 --perms=a+rwX --chown-ignore --chgrp-ignore --chmod-ignore -o allow_other,nonempty /client/squashed /repos",
     );
@@ -192,7 +192,7 @@ describe("storage that keeps its own owners", () => {
     }
   });
 
-  test("and refuses a change of owner, but works, is none either", async () => {
+  test("and refuses a change of owner, but works, gives none either", async () => {
     await machine.ok(
       "mkdir -p /client/squashed && cp -a /client/kept/. /client/squashed && bindfs --force-user=99 --force-group=99 --perms=a+rwX --chown-deny --chgrp-deny -o allow_other,nonempty /client/squashed /repos",
     );
@@ -209,7 +209,7 @@ test.each([
   ["a symlink", "rm -rf /repos/db && ln -s web /repos/db"],
   ["a mount", "mount --bind /repos/web /repos/db"],
 ])(
-  "two accounts whose directories are one, by %s, are named, and everybody is still served",
+  "two accounts with the same directory, by %s, are reported, and everybody is still served",
   async (_, make) => {
     await machine.ok(make);
     const named = /\/repos\/web: it is the same directory as \/repos\/db,/;
@@ -223,7 +223,7 @@ test.each([
   },
 );
 
-test("what is no regular file or directory in a repository is named by an update, a start, and all", async () => {
+test("what is not a regular file or directory in a repository is reported by an update, a start, and all", async () => {
   await machine.ok(
     "cd /repos/web && ln -s /repos/db/data data/1 && ln -s /etc/passwd data/0/99 && mkfifo README.fifo && mkdir d && mknod d/null c 1 3",
   );
@@ -241,7 +241,7 @@ test("what is no regular file or directory in a repository is named by an update
   }
 });
 
-test("where there is much to look at, a start does not wait for it, and tells it later", async () => {
+test("where there is much to look at, a start does not wait for it, and reports it later", async () => {
   await machine.ok(
     "mkdir /repos/web/data/7 && cd /repos/web/data/7 && seq 300000 | xargs touch && ln -s /etc/passwd last && chown -Rh 1000:1000 .",
   );
@@ -283,7 +283,7 @@ test("a start takes as long with any locks, and changes none that it cannot read
   }
 }, 120_000);
 
-test("locks of other hosts stay, and a start names them with their age and the command", async () => {
+test("locks of other hosts stay, and a start reports them with their age and the command", async () => {
   await machine.ok(
     `for n in 1 2 3 4 5 6 7; do cp -a /repos/web /repos/r$n; mkdir /repos/r$n/lock.exclusive; touch "/repos/r$n/lock.exclusive/old@5.17-0"; touch -d '3 days ago' /repos/r$n/lock.exclusive; done; chown -R 1000:1000 /repos`,
   );
@@ -347,7 +347,7 @@ describe("a command on all repositories", () => {
     expect(await machine.ok("ls /repos/web")).toContain("config");
   });
 
-  test("prints JSON alone on standard output", async () => {
+  test("prints only JSON on standard output", async () => {
     await machine.ok("cp -a /repos/web /repos/web2");
     const { stdout, stderr } = await machine.run("list --json all");
     const documents = await machine.ok(`python3 ${programs}/count_json.py`, { input: stdout });
@@ -355,7 +355,7 @@ describe("a command on all repositories", () => {
     expect(stderr).toContain("/repos/web2:\n");
   });
 
-  test("takes the word in the repository's place alone", async () => {
+  test("takes the word only in place of the repository", async () => {
     await machine.ok("rename /repos/web::a all");
     expect(await machine.ok("list --short all")).toBe("/repos/web:\nall\n");
     await machine.ok("create --comment all all::all /etc/hostname 2>/dev/null || rename all::all b");

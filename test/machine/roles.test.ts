@@ -100,7 +100,7 @@ describe("a key of the repo role", () => {
 });
 
 describe("a key of the append-only role", () => {
-  test("backs up again and again, while nothing it deletes is gone", async () => {
+  test("backs up again and again, while nothing that it deletes is lost", async () => {
     await succeeds("ao", `init -e none ${at("log")}`);
     await succeeds("ao", `create ${at("log")}::a files`);
     await succeeds("ao", `create ${at("log")}::b files`);

@@ -18,7 +18,7 @@ afterAll(() => machine?.stop());
 const oneLine =
   /^borgserver: only borg can use this account, as in: borg list ssh:\/\/web@HOST\/repos\/web\n$/;
 
-describe("whatever is no borg serve gets one clear line and a non-zero exit", () => {
+describe("whatever is not a borg serve gets one clear line and a non-zero exit", () => {
   test.each([
     ["a shell", "-T web@127.0.0.1"],
     ["a program", "web@127.0.0.1 whoami"],
@@ -165,7 +165,7 @@ describe("a request for borg serve", () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^setpriv: /) });
   });
 
-  test("leaves no process beside borg: its parent is sshd", async () => {
+  test("leaves no other process than borg: its parent is sshd", async () => {
     expect(await served("borg serve", "cat /proc/$PPID/comm")).toMatch(/^sshd/);
   });
 
@@ -175,7 +175,7 @@ describe("a request for borg serve", () => {
   });
 
   test.each(["sudo borg", "nice -n 19 borg", "env X=1 /opt/borg-1.2/bin/borg", "docker exec -i b borg"])(
-    "may stand behind %s, of which nothing runs",
+    "may come behind %s, of which nothing runs",
     async (wrapper) => {
       expect(await served(`${wrapper} serve --umask=077 --info`)).toBe(`${forced} --info`);
     },
@@ -236,7 +236,7 @@ describe("a request for borg serve", () => {
     }
   });
 
-  test("for a repository whose directory is gone says so", async () => {
+  test("for a repository whose directory is missing says so", async () => {
     await machine.ok("mv /repos/web /repos/away");
     try {
       const { code, stderr } = await machine.ssh("web", "web@127.0.0.1 borg serve");

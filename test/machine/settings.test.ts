@@ -83,7 +83,7 @@ test("extra arguments reach the role they are for", async () => {
 });
 
 describe("a setting that is wrong stops the start with exit 4", () => {
-  test("and all of them are named at once", async () => {
+  test("and all of them are reported at once", async () => {
     const refusal = await machine.startServer({
       PUID: "0",
       PGID: "admin",
@@ -167,7 +167,7 @@ test("a running server keeps the settings of its start; a wrong one in a command
   });
 });
 
-test("what is kept of the settings is whole, or told as damaged and not used at all", async () => {
+test("the stored settings are whole, or reported as damaged and not used at all", async () => {
   await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
   const settings = { PUID: "1234", REPO_SERVE_EXTRA_ARGS: "--storage-quota 5G", TZ: "Europe/Berlin" };
   expect(await machine.startServer(settings)).toBeNull();
@@ -257,7 +257,7 @@ test("a start and a rebuild at once never bring a removed key back", async () =>
   }
 });
 
-test("a borg that was killed is told as killed, with the likely reason", async () => {
+test("a borg that was killed is reported as killed, with the likely reason", async () => {
   await machine.ok(
     "printf '#!/bin/sh\\nkill -9 $$\\n' >/client/killed; chmod 755 /client/killed; ln -sf /client/killed /usr/local/lib/borgserver/borg",
   );

@@ -93,7 +93,7 @@ describe.each(faults)("storage that is %s", (_, spoil, mend, reason) => {
     await isRepaired();
   });
 
-  test("where the repositories are: a new client is told, the others go on", async () => {
+  test("where the repositories are: a new client is told so, the others go on", async () => {
     await machine.ok(`cp /client/new.pub /sshkeys/repos/new; ${spoil("/repos")}`);
     try {
       const { code, stdout, stderr } = await machine.run("update-borgusers");
@@ -176,7 +176,7 @@ describe("whatever the clock says", () => {
     await machine.ok("rmdir /repos/new");
   });
 
-  test("a lock of accounts from the future whose holder is gone does not block", async () => {
+  test("a lock of accounts from the future whose holder has ended does not block", async () => {
     await machine.ok(
       `cp /client/new.pub /sshkeys/repos/new
        for file in passwd shadow; do sleep 0 & echo $! >/etc/$file.lock; wait; touch -d 2100-01-01 /etc/$file.lock; done`,

@@ -102,7 +102,7 @@ const rooms: Record<string, string[]> = {
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");
 
-test.each(Object.entries(rooms))("the room %s looks to %j alone", (room, below) => {
+test.each(Object.entries(rooms))("the room %s imports from %j only", (room, below) => {
   const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
     (file) => file.endsWith(".ts") && file !== "main.ts" && roomOf(file) === room,
   );

@@ -11,7 +11,7 @@ test("nothing that is printed can move a cursor, turn text round or start a new 
   );
 });
 
-test("a name is bytes, and those that are no UTF-8 are shown as what they are", () => {
+test("a name is bytes, and those that are not UTF-8 are shown as escapes", () => {
   expect(
     printableBytes(
       Buffer.from([0x61, 0xff, 0xc3, 0xa9, 0xed, 0xa0, 0x80, 0xf0, 0x9f, 0x98, 0x80, 0x0a, 0xc3]),

@@ -55,7 +55,7 @@ test("a plan carried out leaves nothing to do, and the accounts of removed files
   expect(moved.change).toEqual(["borg", "web"]);
 });
 
-test("a line twice, or a password missing or set, is mended", () => {
+test("a line that is there twice, or a password missing or set, is corrected", () => {
   const broken = {
     group,
     passwd: `${passwd}${borgLines.passwd}web:x:1:991::/:/bin/sh\nweb:x:1:991::/:/bin/sh\n`,

@@ -45,7 +45,7 @@ test("a published index says what was put into it", () => {
   expect(statSync(file).mode & 0o777).toBe(0o640);
 });
 
-test("what a crash left beside it is no hindrance", () => {
+test("what a crash left next to it does no harm", () => {
   writeFileSync(`${file}.new`, "half a page");
   publishIndex(file, { ...rights, accounts: [] }, process.getgid!());
   expect(readIndex(file)).toEqual([]);

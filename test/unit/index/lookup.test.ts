@@ -80,7 +80,7 @@ describe("a login is told what a command has written:", () => {
     expect(ask(file, [["web", "SHA256:a"]])).toMatchObject([{ landlock }]);
   });
 
-  test("extra arguments, of the role alone, word by word", () => {
+  test("extra arguments, only of the role, word by word", () => {
     const extraArguments = {
       repo: ["--storage-quota", "20G", "--append-only"],
       appendonly: [],
@@ -287,7 +287,7 @@ describe("where the index is damaged,", () => {
     expect(isGranted(file, "web", "SHA256:7")).toBe(true);
   });
 
-  test("extra arguments that are no list of words deny the login", () => {
+  test("extra arguments that are not a list of words deny the login", () => {
     alter("UPDATE role SET arguments = '[\"--storage-quota'");
     expect(login()).toEqual({ fault: expect.stringMatching(/JSON/) });
   });

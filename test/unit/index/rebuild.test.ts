@@ -170,7 +170,7 @@ test.each(["size", "mtime", "ctime", "inode", "device"])("a file with another %s
   expect(carriedOver(index)).toEqual([]);
 });
 
-test("a symlink whose target is gone is a problem, not a file that is unchanged", () => {
+test("a symlink whose target is missing is a problem, not an unchanged file", () => {
   writeFileSync(`${temporary}/target`, one);
   symlinkSync(`${temporary}/target`, `${folder}/repos/web`);
   afterAWhile();

@@ -62,7 +62,7 @@ test("file and index count together: a crash may have left one of before", () =>
   expect(served(null, ["appendonly"])).toEqual(["repo"]);
 });
 
-test("an index alone that cannot answer may serve every role; where nothing was published, the system tells", () => {
+test("an index that cannot answer, and nothing next to it, may serve every role; if nothing was published, the system decides", () => {
   expect(served(null)).toEqual([]);
   expect(served(null, ["repo"])).toEqual(["repo"]);
   writeFileSync(index, "no database");

@@ -5,7 +5,7 @@ import { clientKey } from "../../corpus/clients.ts";
 const one = clientKey("client").line;
 const two = clientKey("p256").line;
 
-test.each(["", " \n", "\t"])("%j gives no account and is no problem", (borgKeys) => {
+test.each(["", " \n", "\t"])("%j gives no account and no problem", (borgKeys) => {
   expect(borgAccount({ borgKeys })).toEqual({ account: null, problems: [] });
 });
 
@@ -19,6 +19,6 @@ test("keys are separated by commas or line breaks, but not by a comma inside an 
   }
 });
 
-test("a key that is none is a problem of the setting", () => {
+test("a key that is not valid is a problem of the setting", () => {
   expect(borgAccount({ borgKeys: "ssh-ed25519 AAAA" }).problems).toMatchObject([{ where: "BORG_SSHKEYS" }]);
 });

@@ -20,7 +20,7 @@ import { promisesOfAnswers, promisesOfFile } from "../../corpus/promises.ts";
 const folder = mkdtempSync("/tmp/corpus-");
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("comes to what is written down beside it", () => {
+describe("comes to what its .expected says", () => {
   test.each(caseNames)("%s", (name) => {
     expect(outcome(readCase(name))).toEqual(expectation(name));
   });
@@ -29,7 +29,7 @@ describe("comes to what is written down beside it", () => {
   });
 });
 
-test("a name may have letters, digits, dot, dash and underscore, and no other byte, wherever it stands", () => {
+test("a name may have letters, digits, dot, dash and underscore, and no other byte, in any place", () => {
   mkdirSync(`${folder}/repos`);
   const allowed: string[] = [];
   for (let byte = 1; byte <= 0xff; byte++) {

@@ -95,7 +95,7 @@ test.each([`${key}\\n${key}`, `${key};${key}`, `${key},${key}`])(
   },
 );
 
-test("never repeats what stands in the file", () => {
+test("never repeats text of the file", () => {
   fc.assert(
     fc.property(
       fc.stringMatching(/^[a-z]{12,20}$/),

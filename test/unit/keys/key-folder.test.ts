@@ -20,7 +20,7 @@ const problems = () =>
     formatProblem(problem).replaceAll(`${folder}/`, "").replace("\n  ", ". "),
   );
 
-describe("what tools and file systems leave is skipped, file or folder, and told", () => {
+describe("what tools and file systems leave is skipped, file or folder, and shown", () => {
   const left = [
     ".git",
     ".DS_Store",
@@ -48,7 +48,7 @@ describe("what tools and file systems leave is skipped, file or folder, and told
   });
 });
 
-test("beside the role folders, plain files are skipped, and what may hold keys is a problem", () => {
+test("next to the role folders, plain files are skipped, and what may hold keys is a problem", () => {
   put("README.md");
   put("web");
   symlinkSync("README.md", `${folder}/LICENSE`);
@@ -63,7 +63,7 @@ test("beside the role folders, plain files are skipped, and what may hold keys i
   );
 });
 
-describe("a name that people give to what is no account is a problem that says what to do", () => {
+describe("a name that is unlikely to be meant as an account is a problem that says what to do", () => {
   test.each([
     ["web.pub", /ends in "\.pub".* e\.g\. web\./],
     ["Web.PUB", /ends in "\.pub".* e\.g\. Web\./],
@@ -104,7 +104,7 @@ describe("a name that people give to what is no account is a problem that says w
   });
 });
 
-describe("names that differ by case alone are a problem", () => {
+describe("names that differ only by case are a problem", () => {
   test("in one folder and across folders, once for each further one", () => {
     put("repos/web");
     put("repos/Web");

@@ -122,7 +122,7 @@ test.each([
   expect(JSON.stringify(refusal)).not.toContain("secret");
 });
 
-test("an option may stand once, in any order and any case, as for sshd", () => {
+test("an option may be there once, in any order and any case, as for sshd", () => {
   expect(parseKeyOptions('Expiry-Time="20300101Z",FROM="192.0.2.1"')).toEqual({
     addresses: "192.0.2.1",
     expires: "20300101000000Z",

@@ -248,7 +248,7 @@ describe("no input, whatever it is,", () => {
     );
   });
 
-  test("gives another key than the one that stands in the line", () => {
+  test("gives another key than the one in the line", () => {
     fc.assert(
       fc.property(altered, (text) => {
         const key = parsePublicKey(text);

@@ -23,7 +23,7 @@ test.each<[Role, string]>([
   ).toBe(`restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`);
 });
 
-test("a kernel that can do less is named to the session", () => {
+test("a session is told what the kernel can do, if that is less", () => {
   expect(forcedCommand("repo", "web01", [], 2).slice(0, 4)).toEqual([
     "exec",
     session,
@@ -93,7 +93,7 @@ test.each([
   expect(() => keyLine(command, noLimits, type, blob)).toThrow();
 });
 
-test("limits stand behind the command", () => {
+test("limits come after the command", () => {
   const limits = { addresses: "192.0.2.0/24,!192.0.2.9", expires: "20301231000000Z" };
   expect(keyLine(["a"], limits, "ssh-rsa", "AAAA")).toBe(
     'restrict,command="a",from="192.0.2.0/24,!192.0.2.9",expiry-time="20301231000000Z" ssh-rsa AAAA',

@@ -48,6 +48,6 @@ test.each([
   expect(made(command)).toBeNull();
 });
 
-test("braces in a repository's name are no placeholders, and a dollar is a dollar", () => {
+test("braces in a repository's name are not placeholders, and a dollar is a dollar", () => {
   expect(forAll(["list", "all"])?.("/repos/{now}$&")).toEqual(["list", "/repos/{{now}}$&"]);
 });

@@ -107,7 +107,7 @@ test("a lock's name is read as borg does, and no other name is", () => {
   );
 });
 
-test("a lock is gone if it is this host's and no process that could hold it is there", () => {
+test("a lock is stale if it is this host's and no process runs that could hold it", () => {
   const lock = { host: "here", pid: 5, thread: 0 };
   expect(isGone(lock, "here", new Set())).toBe(true);
   expect(isGone(lock, "here", new Set([5]))).toBe(false);

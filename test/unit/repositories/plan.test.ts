@@ -30,7 +30,7 @@ const nothing = { create: [], own: [], mend: [], mode: [], blocked: [] };
 const survey = (...entries: Entry[]) => ({ entries, unaddressable: [] });
 const never: CloserLook = { keepsOwnOwners: () => false, isSameDirectory: () => false, mayReown: true };
 
-test("what is missing is made, what has another owner or mode is named, admins need no directory", () => {
+test("missing directories are made, others get their owner and mode, admins need none", () => {
   const accounts = [
     { name: "b", role: "repo" },
     { name: "a", role: "appendonly" },

@@ -107,7 +107,7 @@ test("numeric ids may be high, and those of other accounts", () => {
   expect(read({ PUID: "4294967294", PGID: "101" }).problems).toEqual([]);
 });
 
-test("a zone is told by the name that it has in the database, where only the case is wrong", () => {
+test("a zone in the wrong letter case is reported with its name in the database", () => {
   expect(read({ TZ: "europe/BERLIN" }).problems).toMatchObject([
     { where: "TZ", hint: 'Write "Europe/Berlin".' },
   ]);
