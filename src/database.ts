@@ -22,7 +22,7 @@ export function openDatabase(file: string, options: { readonly: boolean; timeout
 function nativeBinding(): { nativeBinding?: string } {
   if (!("bun" in process.versions)) return {};
   loaded ??= load();
-  // The package takes loaded code as well as a path (lib/binding.js); its type declarations know the path alone.
+  // The package accepts loaded code as well as a path (lib/binding.js), but its type declarations know only the path.
   return { nativeBinding: loaded as string };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Is told how far long work is.
+ * Called to report how far long work is.
  * @param what the work, e.g. "reading /sshkeys/repos"
  * @param done how many of all items are done; all of them when the work has ended, however it ended
  */

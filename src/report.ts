@@ -37,7 +37,7 @@ export function note(what: string, hint = ""): void {
   write(2, `${formatMessage(`borgserver: ${what}`, hint)}\n`);
 }
 
-/** Prints what is wrong with something and does not stop a command. @param label stands before it, e.g. "WARNING: " */
+/** Prints what is wrong with something and does not stop a command. @param label comes before it, e.g. "WARNING: " */
 export function noteProblem({ where, text, hint }: Problem, label = ""): void {
   note(`${label}${where}: ${text}`, hint);
 }

@@ -24,5 +24,5 @@ export function accountDirectory(role: Role, account: string): string {
 /** What the kernel can confine a session with: the version of Landlock's file system rules (landlock(7)), 0 for nothing. */
 export type Landlock = 0 | 1 | 2 | 3;
 
-/** What may stand in a word of a forced command: nothing that a shell, sshd's option parser or a line break could take up. */
+/** The characters of a word in a forced command: none with a meaning for a shell, for sshd's option parser, or as a line break. */
 export const plainWord = /^[A-Za-z0-9@%+=:,./_-]+$/;

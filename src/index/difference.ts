@@ -20,15 +20,15 @@ export function compare(
   return { lacks, otherwise, beyond: index.length - (files.length - lacks) };
 }
 
-/** "accounts: 1 missing in it, 2 other in it, 3 in it alone"; null if there is no difference. */
+/** "accounts: 1 missing in it, 2 other in it, 3 only in it"; null if there is no difference. */
 export function formatDifference({ lacks, otherwise, beyond }: Difference): string | null {
   const parts = [
     [lacks, "missing in it"],
     [otherwise, "other in it"],
-    [beyond, "in it alone"],
+    [beyond, "only in it"],
   ] as const;
-  const told = parts.filter(([count]) => count > 0).map(([count, how]) => `${count} ${how}`);
-  return told.length === 0 ? null : `accounts: ${told.join(", ")}`;
+  const shown = parts.filter(([count]) => count > 0).map(([count, how]) => `${count} ${how}`);
+  return shown.length === 0 ? null : `accounts: ${shown.join(", ")}`;
 }
 
 /** All that decides a login or is shown by `index list`, as one text that does not depend on the order of keys. */

@@ -52,7 +52,7 @@ export function publishIndex(
     rmSync(unfinished, { force: true });
     throw new OperatorError(
       `the index ${file} could not be replaced and is as it was: ${(error as Error).message}`,
-      "When that is mended: index rebuild --full",
+      "When that is repaired: index rebuild --full",
     );
   }
   sync(dirname(file));

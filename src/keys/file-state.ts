@@ -13,8 +13,8 @@ export interface FileState {
 }
 
 /**
- * Whether a file is taken for unchanged by what stat(2) says alone, or only if its content is the same as well: a
- * change through a mapping (mmap(2)) that is not written back yet leaves all time stamps as they were.
+ * When a file counts as unchanged: by stat(2), or only if its content is the same as well. A change through a mapping
+ * (mmap(2)) that is not written back yet leaves all time stamps as they were.
  */
 export type Trust = "stat" | "content";
 
@@ -47,7 +47,7 @@ export class FileStates {
    */
   stateOf(path: PathLike, { dev, size, mtimeMs, ctimeMs, ino }: Stats, content: Buffer): FileState | null {
     const settled = Math.max(mtimeMs, ctimeMs) < this.#now - timeStep;
-    return settled && this.#tells(path, dev)
+    return settled && this.#isTrusted(path, dev)
       ? { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev, hash: hashOf(content) }
       : null;
   }
@@ -76,12 +76,13 @@ export class FileStates {
     }
   }
 
-  #tells(path: PathLike, device: number): boolean {
-    let tells = this.#isLocal.get(device);
-    if (tells === undefined) {
-      tells = localFileSystems.has(statfsSync(path).type);
-      this.#isLocal.set(device, tells);
+  /** Whether the time stamps of this file's file system can be trusted. */
+  #isTrusted(path: PathLike, device: number): boolean {
+    let isLocal = this.#isLocal.get(device);
+    if (isLocal === undefined) {
+      isLocal = localFileSystems.has(statfsSync(path).type);
+      this.#isLocal.set(device, isLocal);
     }
-    return tells;
+    return isLocal;
   }
 }

@@ -26,8 +26,8 @@ export interface Reading {
 /**
  * Reads the key folder: every account it gives, and every problem in it. A folder that does not exist gives
  * neither, so that a server with BORG_SSHKEYS alone needs none.
- * @returns also the roles whose folders do not exist, and the paths that were passed over (account.ts, and plain
- * files beside the role folders)
+ * @returns also the roles whose folders do not exist, and the paths that were skipped (isLeftover in account.ts, and
+ * plain files next to the role folders)
  */
 export function readKeyFolder(
   folder: string,

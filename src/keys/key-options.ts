@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import ipaddr from "ipaddr.js";
 import { isRefusal, type Refusal } from "../problem.ts";
 
-/** How far a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string where it is not. */
+/** How a key is narrowed (sshd(8), AUTHORIZED_KEYS FILE FORMAT); an empty string if it is not. */
 export interface Limits {
   /** Addresses that it may come from: a pattern list, as `from="…"` takes it. */
   addresses: string;

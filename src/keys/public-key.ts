@@ -147,8 +147,7 @@ export function parsePublicKey(line: string, timeZone = "UTC"): PublicKey | Refu
   if (wrong) return wrong;
 
   const fingerprint = fingerprintOf(blob);
-  if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint))
-    return { text: "the key is not a valid key of its type", hint: copyAgain };
+  if (!type.startsWith("sk-") && !sshpkAgrees(type, blob, fingerprint)) return refusedBySshpk;
   if (holdsKey(comment))
     return {
       text: "there is a second key on this line, which would only count as a comment",
@@ -156,6 +155,9 @@ export function parsePublicKey(line: string, timeZone = "UTC"): PublicKey | Refu
     };
   return { type, blob, fingerprint, comment, ...limits };
 }
+
+/** What is said of a key that the grammar accepts and sshpk does not. */
+export const refusedBySshpk: Refusal = { text: "the key is not a valid key of its type", hint: copyAgain };
 
 /** Whether there is a key in a text that is not a line of its own: such a key would be ignored without a word. */
 export function holdsKey(text: string): boolean {

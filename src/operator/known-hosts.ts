@@ -38,7 +38,7 @@ export function knownHosts(pattern: string, keys: readonly Pick<HostKey, "public
 /**
  * As ssh looks a host up in known_hosts.
  * @param address HOST or HOST:PORT; an IPv6 address with a port in brackets, [ADDRESS]:PORT
- * @returns null where the address is none
+ * @returns null if the address is not valid
  */
 export function hostPattern(address: string): string | null {
   if (/[^A-Za-z0-9._:[\]-]/.test(address)) return null;

@@ -18,7 +18,7 @@ export interface RepositoryPlan {
 }
 
 /**
- * Owner alone, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
+ * For the owner only, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
  * role group that the session runs with.
  */
 export const directoryMode = 0o2700;

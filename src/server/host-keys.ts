@@ -35,8 +35,8 @@ export function makeMissingHostKeys(folder: string): Problem[] {
     const file = `${folder}/ssh_host_${type}_key`;
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      if (stands(file)) continue;
-      if (stands(`${file}.pub`)) {
+      if (exists(file)) continue;
+      if (exists(`${file}.pub`)) {
         problems.push({
           where: file,
           text: "the private half of this host key is missing, but its .pub file is there",
@@ -57,7 +57,7 @@ export function makeMissingHostKeys(folder: string): Problem[] {
 }
 
 /** Whether there is anything of this name. A symlink that leads nowhere is a lost key, not a missing one. */
-const stands = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+const exists = (file: string) => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /**
  * Copies the host keys of a folder to where only root can read them, with their line breaks repaired, and checks each

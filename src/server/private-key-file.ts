@@ -19,7 +19,7 @@ export function mended(content: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Looks at a text that was mended. */
+/** Looks at a repaired text. */
 export function lookAtPrivateKey(text: string): PrivateKeyFile {
   const frame = /^-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\n/.exec(text);
   if (frame) {

@@ -26,8 +26,8 @@ import type { Environment, Settings } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 
 /**
- * Everything between the start of the container and the start of sshd, and what it tells the operator.
- * @param sshdOptions what sshd will be started with beside its configuration
+ * Does everything between the start of the container and that of sshd, and reports it.
+ * @param sshdOptions options that sshd will be started with, besides its configuration
  */
 export async function prepareStart(environment: Environment, sshdOptions: readonly string[]): Promise<void> {
   const warnings = checkRequirements();

@@ -77,5 +77,5 @@ test("a container whose root is remapped says which ids it lacks", async () => {
   const enough = await containers.run(
     "podman run --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 --env PUID=70000 localhost/borgserver",
   );
-  expect(enough.stderr).toMatch(/PUID: this container has no id 70000: its user namespace has 0 to 65535\./);
+  expect(enough.stderr).toMatch(/PUID: this container has no id 70000: its user namespace has 0 to 65535$/m);
 });

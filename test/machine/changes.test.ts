@@ -178,7 +178,7 @@ test("index check says how the published index differs, and that it is missing o
   await machine.ok("update-borgusers; cp /client/mapped-a.pub /sshkeys/repos/newcomer");
   expect((await machine.run("index check")).stderr).toContain("(accounts: 1 missing in it)\n  To publish");
   await machine.ok("index rebuild; rm /sshkeys/repos/newcomer");
-  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 in it alone)\n  To publish");
+  expect((await machine.run("index check")).stderr).toContain("(accounts: 1 only in it)\n  To publish");
   await machine.ok("echo broken >/var/lib/borgserver/index.sqlite");
   expect(await machine.run("index check")).toMatchObject({
     code: 0,

@@ -85,7 +85,7 @@ test("a container that lacks an id says which, and by which setting it was asked
   const refusal = await within("0+2,60900+10", "PUID=1 PGID=1000 borgserver prepare");
   expect(refusal.code).toBe(4);
   expect(refusal.stderr).toMatch(
-    /^PGID: this container has no id 1000: its user namespace has 0 to 1, 60900 to 60909\./m,
+    /^PGID: this container has no id 1000: its user namespace has 0 to 1, 60900 to 60909$/m,
   );
   expect(refusal.stderr).not.toContain("PUID");
 });

@@ -43,6 +43,6 @@ test("each kind is counted", () => {
   const files = ["a", "b", "c"].map((name) => account(name, key("1")));
   const index = [account("c", key("1")), account("b", key("2")), account("x"), account("y")];
   expect(formatDifference(compare(files, index))).toBe(
-    "accounts: 1 missing in it, 1 other in it, 2 in it alone",
+    "accounts: 1 missing in it, 1 other in it, 2 only in it",
   );
 });

@@ -2,7 +2,13 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { fingerprintOf, type PublicKey, parsePublicKey, sshpkAgrees } from "../../../src/keys/public-key.ts";
+import {
+  fingerprintOf,
+  type PublicKey,
+  parsePublicKey,
+  refusedBySshpk,
+  sshpkAgrees,
+} from "../../../src/keys/public-key.ts";
 import { refusedBySshKeygen } from "../../../src/keys/ssh-keygen.ts";
 import { isRefusal } from "../../../src/problem.ts";
 import { plainKey, wire as wireBytes } from "../../corpus/plain-keys.ts";
@@ -153,7 +159,7 @@ describe("sshpk reads each key a second time, and by itself", () => {
     fc.assert(
       fc.property(plainKey, (line) => {
         const key = parsePublicKey(line);
-        if (isRefusal(key)) expect(key.text).not.toBe("the key is not a valid key of its type");
+        if (isRefusal(key)) expect(key).not.toBe(refusedBySshpk);
         else taken++;
       }),
       { numRuns: 2000 },
