@@ -26,63 +26,83 @@ test("extra arguments are words", () => {
   expect(settings.extraArguments.repo).toEqual(["--storage-quota", "20G", "--umask=0077"]);
 });
 
+const notAnId = /^".*" is not a numeric id/;
+const ofRoot = /root \(0\)/;
+const notAValue = /is not a (valid )?value/;
+const decidedByTheFolder = /session can reach/;
+const help = /would print help/;
+const profile = /would write a file at every login/;
+const notAZone = /is not the name of a time zone/;
+const notToTheLetter = /\/usr\/share\/zoneinfo/;
+const notTheOwnersAlone = /what sessions write/;
+const character = /character/;
+
 test.each([
-  ["PUID", "0"],
-  ["PUID", "-1"],
-  ["PUID", "1e3"],
-  ["PUID", "4294967295"],
-  ["PUID", "101"],
-  ["PGID", "990"],
-  ["PGID", "users"],
-  ["BORG_SANDBOX", "on"],
-  ["SSH_LOG_LEVEL", "info"],
-  ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path"],
-  ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path=/"],
-  ["APPENDONLY_SERVE_EXTRA_ARGS", "--restrict-to-repo=/repos/x"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--re"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--he"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "-h"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "-ph"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-profile=/x"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-p"],
-  ["TZ", "+02:00"],
-  ["TZ", "Mars/Olympus"],
-  ["TZ", "europe/berlin"],
-  ["TZ", "EUROPE/BERLIN"],
-  ["TZ", "utc"],
-  ["TZ", "Utc"],
-  ["TZ", "us/eastern"],
-  ["TZ", "Asia/calcutta"],
-  ["TZ", "cet"],
-  ["TZ", "America"],
-  ["TZ", "zone.tab"],
-  ["TZ", "posix/Europe/Berlin"],
-  ["TZ", "/usr/share/zoneinfo/Europe/Berlin"],
-  ["TZ", "../zoneinfo/Europe/Berlin"],
-  ["TZ", "Europe/Berlin "],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask 000"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=000"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0o22"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0O022"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--um 0027"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--uma=007"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umas 70"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask 77 --umask 22"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=22 --umask=77"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask="],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=-1"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0x3f"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0_77"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0777"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--umask --critical"],
-  ["ADMIN_SERVE_EXTRA_ARGS", 'a"b'],
-  ["ADMIN_SERVE_EXTRA_ARGS", "a;b"],
-])("%s=%s is a problem of that setting", (name, value) => {
-  const { problems } = read({ [name]: value });
-  expect(problems).toHaveLength(1);
-  expect(problems[0]).toMatchObject({ where: name, hint: expect.stringMatching(/./) });
+  ["PUID", "0", ofRoot],
+  ["PUID", "0000000000", ofRoot],
+  ["PGID", "0", ofRoot],
+  ["PUID", "-1", notAnId],
+  ["PUID", "1e3", notAnId],
+  ["PUID", "0x10", notAnId],
+  ["PUID", " 7", notAnId],
+  ["PUID", "4294967295", notAnId],
+  ["PUID", "00000000001", notAnId],
+  ["PGID", "users", notAnId],
+  ["PUID", "101", /^101 is the id of sshd\b/],
+  ["PGID", "990", /^990 is the id of borgkeys\b/],
+  ["BORG_SANDBOX", "on", notAValue],
+  ["SSH_LOG_LEVEL", "info", notAValue],
+  ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path", decidedByTheFolder],
+  ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path=/", decidedByTheFolder],
+  ["APPENDONLY_SERVE_EXTRA_ARGS", "--restrict-to-repo=/repos/x", decidedByTheFolder],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--re", decidedByTheFolder],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--he", help],
+  ["ADMIN_SERVE_EXTRA_ARGS", "-h", help],
+  ["ADMIN_SERVE_EXTRA_ARGS", "-ph", help],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-profile=/x", profile],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--debug-p", profile],
+  ["TZ", "+02:00", notAZone],
+  ["TZ", "Mars/Olympus", notAZone],
+  ["TZ", "europe/berlin", notToTheLetter],
+  ["TZ", "EUROPE/BERLIN", notToTheLetter],
+  ["TZ", "utc", notToTheLetter],
+  ["TZ", "Utc", notToTheLetter],
+  ["TZ", "us/eastern", notToTheLetter],
+  ["TZ", "Asia/calcutta", notToTheLetter],
+  ["TZ", "cet", notToTheLetter],
+  ["TZ", "America", notAZone],
+  ["TZ", "zone.tab", notAZone],
+  ["TZ", "posix/Europe/Berlin", notAZone],
+  ["TZ", "/usr/share/zoneinfo/Europe/Berlin", notAZone],
+  ["TZ", "../zoneinfo/Europe/Berlin", notAZone],
+  ["TZ", "Europe/Berlin ", notAZone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask 000", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=000", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0o22", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0O022", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--um 0027", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--uma=007", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umas 70", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask 77 --umask 22", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=22 --umask=77", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=-1", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0x3f", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0_77", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0777", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask --critical", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", 'a"b', character],
+  ["ADMIN_SERVE_EXTRA_ARGS", "a;b", character],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=$x", character],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask $x", character],
+])("%s=%s is a problem of that setting, for its own reason", (name, value, reason) => {
+  const { settings, problems } = read({ [name]: value });
+  expect(problems).toEqual([
+    { where: name, text: expect.stringMatching(reason), hint: expect.stringMatching(/./) },
+  ]);
+  if (!name.endsWith("_ARGS")) expect(settings).toEqual(read({}).settings);
 });
 
 test.each([
