@@ -42,6 +42,17 @@ test("each footnote of README has its text", () => {
   expect(names(/[^\n](?:\[\^([a-z]+)\])/g)).toEqual(names(/^\[\^([a-z]+)\]: ./gm));
 });
 
+test("README's figures are those that were measured", () => {
+  const readme = readFileSync("README.md", "utf8");
+  const results = readFileSync("measure/RESULTS.md", "utf8");
+  const measured = (keys: string) =>
+    new RegExp(`^\\| a whole session, ${keys} \\| ([0-9]+ ms) .*?\\| ([0-9]+ ms) `, "m")
+      .exec(results)!
+      .slice(1);
+  const [one, many] = [measured("1 key"), measured("100,000 keys")];
+  expect(readme).toContain(`| ${one[0]} → ${many[0]} | ${one[1]} → ${many[1]} |`);
+});
+
 test("README's picture has other colours on a dark page, and no other difference", () => {
   const [light, dark] = ["light", "dark"].map((mode) =>
     readFileSync(`docs/from-key-to-wall-${mode}.svg`, "utf8"),
