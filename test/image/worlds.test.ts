@@ -62,8 +62,8 @@ describe("a read-only root", () => {
 });
 
 test("the least set of capabilities, and no new privileges, are enough", async () => {
-  const readme = readFileSync("README.md", "utf8");
-  for (const capability of capabilities) expect(readme).toContain(capability);
+  const operating = readFileSync("docs/operating.md", "utf8");
+  for (const capability of capabilities) expect(operating).toContain(`--cap-add ${capability}`);
   await containers.drop("least", "repos/web", "web");
   await containers.ok(
     "chown -R 4711:4711 /least && chmod 700 /least/sshkeys && chmod 600 /least/sshkeys/repos/web",
