@@ -47,7 +47,7 @@ function take(file: string): Database {
       );
     throw new OperatorError(
       `the lock ${file} cannot be taken: ${reasonOf(error)}`,
-      "If that is no fault of the storage, remove the file: there is nothing in it.",
+      "If the storage is in order, remove the file: there is nothing in it.",
     );
   }
 }

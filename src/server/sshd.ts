@@ -19,7 +19,7 @@ export function readOpensshVersion(): { name: string; version: Version } {
   const { stderr } = spawnSync("ssh", ["-V"], { encoding: "utf8" });
   const [name, major, minor] = /OpenSSH_([0-9]+)\.([0-9]+)[^ ,]*/.exec(stderr) ?? [];
   if (!name)
-    throw new OperatorError("ssh -V does not tell the version of OpenSSH", "Is openssh-server installed?");
+    throw new OperatorError("ssh -V does not show the version of OpenSSH", "Is openssh-server installed?");
   return { name, version: { major: Number(major), minor: Number(minor) } };
 }
 

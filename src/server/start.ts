@@ -55,7 +55,8 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   );
   if (accounts.length === 0)
     note(
-      `no keys yet: put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS`,
+      "there are no keys yet",
+      `Put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS.`,
     );
   if (landlock === 0)
     note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
