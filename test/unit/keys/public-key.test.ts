@@ -83,11 +83,12 @@ describe("refuses", () => {
     ["prose", "the key will follow", /not an OpenSSH public key/],
     ["quotes in the key", `ssh-ed25519 "${ed25519Blob}"`, /not valid base64/],
     ["base64 of another alphabet", `ssh-ed25519 ${ed25519Blob.replace(/.$/, "_")}`, /not valid base64/],
-    ["base64 cut short", `ssh-ed25519 ${ed25519Blob.slice(0, -2)}`, /cut short|damaged/],
+    ["base64 cut short within a byte", `ssh-ed25519 ${ed25519Blob.slice(0, -2)}`, /base64 .* cut short/],
+    ["base64 cut short between two bytes", `ssh-ed25519 ${ed25519Blob.slice(0, -4)}`, /damaged/],
     [
       "base64 with loose bits",
       `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-31)).replace(/.=$/, "x=")}`,
-      /altered|damaged/,
+      /base64 .* altered/,
     ],
     ["a trailing byte", `ssh-ed25519 ${Buffer.concat([bytes, one]).toString("base64")}`, /damaged/],
     ["31 bytes of key", `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-31))}`, /damaged/],
@@ -141,7 +142,7 @@ describe("refuses", () => {
     ["a carriage return", `${ed25519}\rx`, /control character/],
     ["an escape sequence", `${ed25519} \x1b[2J`, /control character/],
     ["a NUL", `${ed25519}\0`, /control character/],
-    ["a byte order mark", `\ufeff${ed25519}`, /text before|not an OpenSSH/],
+    ["a byte order mark", `\ufeff${ed25519}`, /not an OpenSSH public key/],
   ])("%s", (_, line, reason) => {
     const result = parsePublicKey(line);
     expect(isRefusal(result) && result.text).toMatch(reason);
@@ -241,10 +242,12 @@ describe("no input, whatever it is,", () => {
   const line = fc.oneof(near, altered, fc.string({ unit: "binary" }));
 
   test("gives a key whose fields have anything but their own characters", () => {
+    let taken = 0;
     fc.assert(
       fc.property(line, (text) => {
         const key = parsePublicKey(text);
         if (isRefusal(key)) return;
+        taken++;
         expect(key.type).toMatch(/^[a-z0-9@.-]+$/);
         expect(key.blob).toMatch(/^[A-Za-z0-9+/]+={0,2}$/);
         expect(key.fingerprint).toMatch(/^SHA256:[A-Za-z0-9+/]{43}$/);
@@ -252,15 +255,20 @@ describe("no input, whatever it is,", () => {
       }),
       { numRuns: 5000 },
     );
+    expect(taken).toBeGreaterThan(100);
   });
 
   test("gives another key than the one in the line", () => {
+    let taken = 0;
     fc.assert(
       fc.property(altered, (text) => {
         const key = parsePublicKey(text);
-        if (!isRefusal(key)) expect(text.split(/[ \t]+/)).toContain(key.blob);
+        if (isRefusal(key)) return;
+        taken++;
+        expect(text.split(/[ \t]+/)).toContain(key.blob);
       }),
       { numRuns: 5000 },
     );
+    expect(taken).toBeGreaterThan(100);
   });
 });
