@@ -54,30 +54,31 @@ test.each([
 });
 
 test("whatever a roster says, what is read of it are names and whole positive numbers, and writing it changes nothing", () => {
+  const good = fc.tuple(fc.string({ minLength: 1 }), fc.integer({ min: 1 }), fc.nat());
   const value = fc.oneof(fc.jsonValue(), fc.integer(), fc.constantFrom("h", "../x", 1e308, -0, "__proto__"));
-  const holder = fc.oneof(
-    fc.tuple(value, value, value),
-    fc.tuple(fc.string(), fc.nat(), fc.nat()),
-    fc.jsonValue(),
+  const holders = fc.array(good, { maxLength: 3 });
+  const others = fc.array(fc.oneof(good, fc.tuple(value, value, value), fc.jsonValue()));
+  const roster = fc.oneof(
+    fc.record({ shared: holders, exclusive: holders }, { requiredKeys: [] }),
+    fc.dictionary(fc.constantFrom("shared", "exclusive", "__proto__", "x"), fc.oneof(others, fc.jsonValue())),
   );
-  const roster = fc.dictionary(
-    fc.constantFrom("shared", "exclusive", "__proto__", "x"),
-    fc.oneof(fc.array(holder), fc.jsonValue()),
-  );
+  let read = 0;
   fc.assert(
     fc.property(fc.oneof(roster, fc.jsonValue()), (value) => {
-      const read = parseRoster(JSON.stringify(value));
-      if (!read) return;
-      for (const { host, pid, thread } of [...read.exclusive, ...read.shared]) {
+      const taken = parseRoster(JSON.stringify(value));
+      if (!taken) return;
+      for (const { host, pid, thread } of [...taken.exclusive, ...taken.shared]) {
+        read++;
         expect(typeof host).toBe("string");
         expect(Number.isSafeInteger(pid) && pid > 0 && Number.isSafeInteger(thread) && thread >= 0).toBe(
           true,
         );
       }
-      expect(parseRoster(formatRoster(read))).toEqual(read);
+      expect(parseRoster(formatRoster(taken))).toEqual(taken);
     }),
     { numRuns: 1000 },
   );
+  expect(read).toBeGreaterThan(200);
 });
 
 test("a lock's name is read as borg does, and no other name is", () => {
@@ -99,12 +100,20 @@ test("a lock's name is read as borg does, and no other name is", () => {
     "h.99999999999999999999-0",
   ])
     expect(parseLockName(name)).toBeNull();
+  let locks = 0;
+  const near = fc
+    .tuple(fc.string(), fc.nat(3), fc.stringMatching(/^[0-9a-f]{0,2}$/))
+    .map(([host, pid, thread]) => `${host}.${pid}-${thread}`);
   fc.assert(
-    fc.property(fc.string(), (name) => {
+    fc.property(fc.oneof(fc.string(), near), (name) => {
       const lock = parseLockName(name);
-      expect(lock === null || (lock.host !== "" && lock.pid > 0)).toBe(true);
+      if (!lock) return;
+      locks++;
+      expect(lock.host !== "" && lock.pid > 0).toBe(true);
+      expect(name).toBe(`${lock.host}.${lock.pid}-${name.split("-").at(-1)}`);
     }),
   );
+  expect(locks).toBeGreaterThan(5);
 });
 
 test("a lock is stale if it is this host's and no process runs that could hold it", () => {
