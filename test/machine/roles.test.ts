@@ -73,9 +73,18 @@ describe("a key of the repo role", () => {
     expect(await succeeds("one", `list --short ssh://client1@${host}/./`)).toBe("b\n");
   });
 
+  test("works under a host name of 59 characters", async () => {
+    expect(longName).toHaveLength(59);
+    await succeeds("other", `init -e none ${at(longName)}`);
+    await succeeds("other", `create ${at(longName)}::a files`);
+    expect(await succeeds("other", `list --short ${at(longName)}`)).toBe("a\n");
+    expect(await machine.ok("index find /client/other.pub")).toContain(`${longName} (repo)`);
+    expect(await machine.ok(`list --short /repos/${longName}`)).toBe("a\n");
+  });
+
   test.each([
-    ["another account's repository", "/repos/client13"],
-    ["a repository whose name it begins with", "/repos/client13"],
+    ["another account's repository", `/repos/${longName}`],
+    ["another one, whose name begins with its own", "/repos/client13"],
     ["a sub-directory", "/repos/client1/sub"],
     ["the folder above", "/repos"],
     ["a path with ..", "/repos/client1/../client13"],
@@ -87,15 +96,6 @@ describe("a key of the repo role", () => {
     await isRefused("one", `list ${at("client1", path)}`, /Repository path not allowed/);
     await isRefused("one", `init -e none ${at("client1", path)}`, /Repository path not allowed/);
     expect(await machine.ok("find /repos -ls")).toBe(before);
-  });
-
-  test("works under a host name of 59 characters", async () => {
-    expect(longName).toHaveLength(59);
-    await succeeds("other", `init -e none ${at(longName)}`);
-    await succeeds("other", `create ${at(longName)}::a files`);
-    expect(await succeeds("other", `list --short ${at(longName)}`)).toBe("a\n");
-    expect(await machine.ok("index find /client/other.pub")).toContain(`${longName} (repo)`);
-    expect(await machine.ok(`list --short /repos/${longName}`)).toBe("a\n");
   });
 });
 
