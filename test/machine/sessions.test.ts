@@ -44,18 +44,21 @@ test("a terminal is refused, and what was asked for with it", async () => {
   expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
 });
 
-test("sftp and scp are refused", async () => {
+describe("a program that copies files is refused, and copies nothing:", () => {
   const options =
     "-i /client/web -o IdentitiesOnly=yes -o UserKnownHostsFile=/client/known_hosts -o BatchMode=yes";
-  for (const command of [
-    `echo ls | sftp -b - ${options} web@127.0.0.1:/repos`,
-    `scp ${options} web@127.0.0.1:/etc/passwd /client/stolen`,
-    `scp -O ${options} web@127.0.0.1:/etc/passwd /client/stolen`,
-    `scp ${options} /etc/hostname web@127.0.0.1:/repos/web/planted`,
-  ]) {
-    expect((await machine.run(command)).code).not.toBe(0);
-  }
-  await machine.ok("[ ! -e /client/stolen ] && [ ! -e /repos/web/planted ]");
+  const noSubsystem = /^subsystem request failed on channel 0/m;
+  test.each([
+    ["sftp", `echo ls | sftp -b - ${options} web@127.0.0.1:/repos`, noSubsystem],
+    ["scp from the server", `scp ${options} web@127.0.0.1:/etc/passwd /client/stolen`, noSubsystem],
+    ["scp to the server", `scp ${options} /etc/hostname web@127.0.0.1:/repos/web/planted`, noSubsystem],
+    ["scp by its old protocol", `scp -O ${options} web@127.0.0.1:/etc/passwd /client/stolen`, oneLine],
+  ])("%s", async (_, command, refusal) => {
+    const { code, stderr } = await machine.run(command);
+    expect(stderr).toMatch(refusal);
+    expect(code).toBeGreaterThan(0);
+    await machine.ok("[ ! -e /client/stolen ] && [ ! -e /repos/web/planted ]");
+  });
 });
 
 describe("no forwarding of any kind", () => {
