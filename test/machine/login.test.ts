@@ -144,6 +144,15 @@ test("an answer that has to wait for a while, but not for the processor, is late
   expect(answer).toMatch(/^restrict,/);
 });
 
+test("an answer that cannot be written denies the login, and says so", async () => {
+  const asked = `setpriv --reuid borgkeys --regid borgkeys --clear-groups borgserver authorized-keys web '${await fingerprint("web")}'`;
+  const { code, stderr } = await machine.run(`${asked} >/dev/full`);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /^borgserver: login of web denied: the answer could not be written: ENOSPC[^\n]*\n$/,
+  );
+});
+
 describe("a fault of the index denies the login, with one line in the log, and never hangs", () => {
   const sqlite = `python3 ${programs}/sqlite.py ${index}`;
 
