@@ -36,6 +36,11 @@ describe("an operator's command reaches the repository that its words name, and 
     expect(reach("list web", "/repos")).toEqual({ repository: "/repos/web", also: [], look: [] });
   });
 
+  test("and none where it names none, wherever it is started", () => {
+    expect(reach("--version", "/repos/web")).toEqual({ repository: null, also: [], look: [] });
+    expect(reach("list /client::a")).toEqual({ repository: null, also: ["/client"], look: [] });
+  });
+
   test("and none where there is none of that name", () => {
     expect(reach("list /repos/none")).toEqual({ repository: null, also: [], look: [] });
     expect(reach("list ssh://me@elsewhere/repos/web")).toEqual({ repository: null, also: [], look: [] });
@@ -65,8 +70,11 @@ test("only borg init begins a repository, and the one that it names", () => {
   expect(begun("init -e none web", "/repos")).toBe("/repos/web");
   expect(begun("init -e none", "/repos", { BORG_REPO: "/repos/new" })).toBe("/repos/new");
   expect(begun("--info init -e repokey /repos/new")).toBe("/repos/new");
+  expect(begun("init -e none /repos/x-h")).toBe("/repos/x-h");
   for (const other of ["list -a init /repos/typo", "init --help /repos/x", "init -e none /elsewhere"])
     expect(begun(other)).toBeNull();
+  for (const words of ["init -e none", "init -e none ssh://me@elsewhere/repos/x"])
+    for (const folder of ["/repos", "/repos/web"]) expect(begun(words, folder)).toBeNull();
 });
 
 test("paths in the environment that borg goes by are reached", () => {
@@ -76,6 +84,34 @@ test("paths in the environment that borg goes by are reached", () => {
     BORG_PASSPHRASE: "/etc",
   };
   expect(reach("list /repos/web", "/", environment).also).toEqual(["/keys/my key", "/out/list"]);
+  for (const variable of [
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "BORG_LOGGING_CONF",
+    "BORG_CACHE_DIR",
+  ])
+    expect(reach("list /repos/web", "/", { [variable]: "/keys/my key" }).also).toEqual(["/keys/my key"]);
+  expect(reach("list /repos/web", "/", { BORG_RSH: 'ssh -F"/out/list" -i /keys' }).also).toEqual([
+    "/out/list",
+    "/keys",
+  ]);
+});
+
+test("no other variable is one, whatever its name has in common with those", () => {
+  for (const name of ["TMPDIR", "XDG_CACHE_HOME", "BORG_KEY_FILE", "BORG_CACHE_DIR", "BORG_RSH"])
+    for (const other of [`X${name}`, `${name}X`])
+      expect(reach("list /repos/web", "/", { [other]: "/out" }).also).toEqual([]);
+});
+
+test("what no word and no variable names is not reached, even where everything exists", () => {
+  const environment = { LANG: "C.UTF-8", TMPDIR: undefined };
+  const words = ["list", "--json", "ssh://me@elsewhere/repos/web"];
+  expect(reachOf(words, { environment, folder: "/", exists: () => true })).toEqual({
+    repository: null,
+    also: [],
+    look: [],
+  });
 });
 
 test("a folder that the owner cannot see is left out", () => {
@@ -89,6 +125,7 @@ test("what else the words name is reached too", () => {
     look: [],
   });
   expect(reach("key export /repos/web /out/key").also).toEqual(["/out"]);
+  expect(reach("key export /repos/web /new").also).toEqual([]); // in the folder that holds everything
   expect(reach("extract /repos/web::a", "/client").also).toEqual(["/client"]);
 });
 
@@ -98,6 +135,11 @@ test("another repository, or a folder that holds them, is only read", () => {
     also: [],
     look: ["/repos/db", "/repos", "/"],
   });
+  expect(reach("create /repos/web::a /repos/web/data")).toEqual({
+    repository: "/repos/web",
+    also: [],
+    look: [],
+  });
   expect(reach("export-tar /repos/web::a /repos/web.tar")).toEqual({
     repository: "/repos/web",
     also: [],
@@ -106,8 +148,13 @@ test("another repository, or a folder that holds them, is only read", () => {
 });
 
 test("devices and processes are never added", () => {
-  there.add("/dev/sda");
-  expect(reach("create /repos/web::a /dev/sda").also).toEqual([]);
+  const paths = ["/dev", "/dev/sda", "/proc", "/sys/kernel"];
+  const alike = ["/dev/shm/x", "/devices", "/out/proc", "/out/sys/x"];
+  const exists = () => true;
+  for (const path of [...paths, ...alike]) {
+    const { also } = reachOf(["create", "/repos/web::a", path], { environment: {}, folder: "/", exists });
+    expect(also).toEqual(paths.includes(path) ? [] : [path]);
+  }
 });
 
 test("a serve reaches what an admin's session does", () => {
@@ -119,4 +166,5 @@ test("a serve reaches what an admin's session does", () => {
 test("borg keeps its notes of each repository apart", () => {
   expect(homeOf(reach("list /repos/web"), "/home")).toBe("/home/repositories/web");
   expect(homeOf(reach("list x"), "/home")).toBe("/home");
+  expect(homeOf(reach("serve --restrict-to-path /repos"), "/home")).toBe("/home");
 });
