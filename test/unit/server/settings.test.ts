@@ -76,6 +76,7 @@ test.each([
   ["TZ", "/usr/share/zoneinfo/Europe/Berlin", notAZone],
   ["TZ", "../zoneinfo/Europe/Berlin", notAZone],
   ["TZ", "Europe/Berlin ", notAZone],
+  ["TZ", "Etc/:UTC", notAZone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask 000", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=000", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0", notTheOwnersAlone],
@@ -92,6 +93,8 @@ test.each([
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0x3f", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0_77", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask=0777", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=+77", notTheOwnersAlone],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--umask=77x", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", "--umask --critical", notTheOwnersAlone],
   ["ADMIN_SERVE_EXTRA_ARGS", 'a"b', character],
   ["ADMIN_SERVE_EXTRA_ARGS", "a;b", character],
@@ -118,8 +121,21 @@ test.each([
   ["ADMIN_SERVE_EXTRA_ARGS", "--um 77 --umask=0077"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--upload-ratelimit=22"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--debug"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--remote-path=borg1"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--"],
+  ["ADMIN_SERVE_EXTRA_ARGS", "--u=77"], // could be --umask or --upload-…: borg's to refuse
 ])("%s=%j is fine", (name, value) => {
   expect(read({ [name]: value }).problems).toEqual([]);
+});
+
+test("each of the values that a setting can have is taken, and a problem lists them", () => {
+  const logLevels = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
+  for (const SSH_LOG_LEVEL of logLevels)
+    expect(read({ SSH_LOG_LEVEL })).toMatchObject({ problems: [], settings: { logLevel: SSH_LOG_LEVEL } });
+  for (const BORG_SANDBOX of ["auto", "require", "off"])
+    expect(read({ BORG_SANDBOX })).toMatchObject({ problems: [], settings: { sandbox: BORG_SANDBOX } });
+  expect(read({ SSH_LOG_LEVEL: "all" }).problems[0]?.hint).toContain(logLevels.join(", "));
+  expect(read({ BORG_SANDBOX: "on" }).problems[0]?.hint).toContain("auto, require, off");
 });
 
 test("numeric ids may be high, and those of other accounts", () => {
@@ -134,8 +150,15 @@ test("a zone in the wrong letter case is reported with its name in the database"
 });
 
 test("without a time zone database there is UTC, and nothing else", () => {
-  const none = (TZ: string) => readSettings({ TZ }, reserved, () => false).problems.length;
-  expect([none(""), none("UTC"), none("Europe/Berlin")]).toEqual([0, 0, 1]);
+  const problems = (TZ: string) => readSettings({ TZ }, reserved, () => false).problems;
+  expect([...problems(""), ...problems("UTC")]).toEqual([]);
+  expect(problems("Europe/Rome")).toMatchObject([
+    {
+      where: "TZ",
+      text: expect.stringMatching(notToTheLetter),
+      hint: expect.stringContaining("Europe/Berlin"),
+    },
+  ]);
 });
 
 test("settings are what the environment gives that is made of them", () => {
