@@ -1,6 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { gatherAccounts } from "../../../src/keys/gather.ts";
+import { largestFile } from "../../../src/keys/key-file.ts";
 import { readKeyFolder } from "../../../src/keys/key-folder.ts";
 import { formatProblem } from "../../../src/problem.ts";
 import { clientKey } from "../../corpus/clients.ts";
@@ -19,6 +22,125 @@ const problems = () =>
   gatherAccounts(folder, "", new Set(["borg", "root"])).problems.map((problem) =>
     formatProblem(problem).replaceAll(`${folder}/`, "").replace("\n  ", ". "),
   );
+
+test("each folder gives its role, and a folder that is missing is no problem", () => {
+  for (const name of ["repos", "repos-appendonly", "admins"]) put(`${name}/of-${name}`);
+  mkdirSync(`${folder}/host`);
+  const { accounts, missing, problems } = readKeyFolder(folder);
+  expect(accounts.map(({ name, role, source }) => [name, role, source.replace(folder, "")])).toEqual([
+    ["of-repos", "repo", "/repos/of-repos"],
+    ["of-repos-appendonly", "appendonly", "/repos-appendonly/of-repos-appendonly"],
+    ["of-admins", "admin", "/admins/of-admins"],
+  ]);
+  expect({ missing, problems }).toEqual({ missing: [], problems: [] });
+
+  rmSync(`${folder}/repos-appendonly`, { recursive: true });
+  expect(readKeyFolder(folder)).toMatchObject({ missing: ["appendonly"], problems: [] });
+  expect(readKeyFolder(`${folder}/none`)).toEqual({
+    accounts: [],
+    missing: ["repo", "appendonly", "admin"],
+    skipped: [],
+    problems: [],
+  });
+});
+
+test("how far the reading is, is shown for each folder", () => {
+  put("repos/a");
+  put("repos/b");
+  const shown: string[] = [];
+  readKeyFolder(folder, { progress: (what, done, all) => shown.push(`${what} ${done}/${all}`) });
+  expect(shown).toEqual([
+    ...["0/2", "1/2", "2/2"].map((count) => `reading ${folder}/repos ${count}`),
+    `reading ${folder}/repos-appendonly 0/0`,
+    `reading ${folder}/admins 0/0`,
+  ]);
+});
+
+describe("what is no key file is a problem that says what to do:", () => {
+  test.each([
+    ["a folder", (path: string) => mkdirSync(path), /folder/, /no folder/],
+    ["a FIFO", (path: string) => execFileSync("mkfifo", [path]), /not a regular file/, /public keys/],
+    ["a link to a device", (path: string) => symlinkSync("/dev/null", path), /not a regular file/, /./],
+    [
+      "a link to nothing",
+      (path: string) => symlinkSync("none", path),
+      /cannot be read \(ENOENT\)/,
+      /root can read/,
+    ],
+    ["a link to itself", (path: string) => symlinkSync("x", path), /cannot be read \(ELOOP\)/, /remove it/],
+    ["too large a file", (path: string) => writeFileSync(path, "#".repeat(largestFile + 1)), /larger/, /./],
+  ])("%s", (_, make, text, hint) => {
+    make(`${folder}/repos/x`);
+    const { accounts, problems } = readKeyFolder(folder);
+    expect(accounts.flatMap(({ keys }) => keys)).toEqual([]);
+    expect(problems).toEqual([
+      { where: `${folder}/repos/x`, text: expect.stringMatching(text), hint: expect.stringMatching(hint) },
+    ]);
+  });
+
+  test("a file in the place of a folder", () => {
+    rmSync(`${folder}/admins`, { recursive: true });
+    put("admins");
+    expect(readKeyFolder(folder)).toMatchObject({
+      missing: [],
+      problems: [
+        {
+          where: `${folder}/admins`,
+          text: expect.stringContaining("(ENOTDIR)"),
+          hint: expect.stringContaining("folder"),
+        },
+      ],
+    });
+  });
+});
+
+test("a file may be as large as a key file may be, and is read to its end", () => {
+  const comment = `#${"x".repeat(1000)}\n`;
+  const filled = `${comment.repeat(Math.floor((largestFile - key.length) / comment.length))}`;
+  writeFileSync(`${folder}/repos/large`, `${filled.padEnd(largestFile - key.length - 1, "#")}\n${key}`);
+  expect(statSync(`${folder}/repos/large`).size).toBe(largestFile);
+  expect(readKeyFolder(folder)).toMatchObject({
+    accounts: [{ keys: [{ type: "ssh-ed25519" }] }],
+    problems: [],
+  });
+});
+
+describe("a file that the index holds", () => {
+  const state = (path: string) => {
+    const { size, mtimeMs, ctimeMs, ino, dev } = statSync(path);
+    const hash = createHash("sha256").update(readFileSync(path)).digest("base64");
+    return { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev, hash };
+  };
+  const read = (published: ReturnType<typeof state>, trust: "stat" | "content") =>
+    readKeyFolder(folder, { published: new Map([[`${folder}/repos/web`, published]]), trust }).accounts;
+
+  test("is not read again while stat(2) says that it is the same, and is where it did not", () => {
+    put("repos/web");
+    const same = state(`${folder}/repos/web`);
+    expect(read(same, "stat")).toEqual([
+      { name: "web", role: "repo", source: `${folder}/repos/web`, state: same, keys: null },
+    ]);
+    expect(read({ ...same, hash: "other" }, "stat")).toMatchObject([{ keys: null }]);
+    for (const field of ["size", "mtime", "ctime", "inode", "device"] as const)
+      expect(read({ ...same, [field]: same[field] + 1 }, "stat")).toMatchObject([{ keys: [{ line: 1 }] }]);
+  });
+
+  test("is read again, where its content decides, unless that is the same as well", () => {
+    put("repos/web");
+    const same = state(`${folder}/repos/web`);
+    expect(read(same, "content")).toMatchObject([{ keys: null }]);
+    expect(read({ ...same, hash: "other" }, "content")).toMatchObject([{ keys: [{ line: 1 }] }]);
+    expect(read({ ...same, inode: same.inode + 1 }, "content")).toMatchObject([{ keys: [{ line: 1 }] }]);
+  });
+});
+
+test("keys are read in the time zone of the settings", () => {
+  writeFileSync(`${folder}/repos/web`, `expiry-time="20300101" ${key}`);
+  const ends = (timeZone?: string) =>
+    readKeyFolder(folder, { timeZone }).accounts[0]?.keys?.map(({ expires }) => expires);
+  expect(ends()).toEqual(["20300101000000Z"]);
+  expect(ends("Asia/Kolkata")).toEqual(["20291231183000Z"]);
+});
 
 describe("what tools and file systems leave is skipped, file or folder, and shown", () => {
   const left = [
