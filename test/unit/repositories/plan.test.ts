@@ -1,6 +1,11 @@
 import type { Stats } from "node:fs";
 import { expect, test } from "vitest";
-import { type CloserLook, planRepositories } from "../../../src/repositories/plan.ts";
+import {
+  accountPaths,
+  type CloserLook,
+  ownerLines,
+  planRepositories,
+} from "../../../src/repositories/plan.ts";
 import type { Entry, State, Top } from "../../../src/repositories/survey.ts";
 
 const owner = { uid: 1000, gid: 1000 };
@@ -138,4 +143,111 @@ test("where no server was started, another owner keeps what it has, and nothing 
     own: ["/repos"],
     blocked: [],
   });
+});
+
+test("only accounts of one repository have a directory", () => {
+  const accounts = [
+    { name: "a", role: "repo" },
+    { name: "b", role: "appendonly" },
+    { name: "boss", role: "admin" },
+  ] as const;
+  expect([...accountPaths(accounts)]).toEqual(["/repos/a", "/repos/b"]);
+});
+
+test("the folder of all repositories is made, left alone where it is a link, or reported", () => {
+  const planned = (folder: Top["folder"], mayReown = true) =>
+    planRepositories([], owner, survey(), { folder, records: null }, { ...never, mayReown });
+  const refusal = { text: "it cannot be read", hint: "Look there." };
+  expect(planned(null)).toEqual({ ...nothing, create: ["/repos"] });
+  expect(planned("link")).toEqual(nothing);
+  expect(planned(refusal)).toEqual({ ...nothing, blocked: [{ where: "/repos", ...refusal }] });
+  // What it cannot have, it does not make below either, unless it may take it.
+  const accounts = [{ name: "a", role: "repo" }] as const;
+  for (const mayReown of [true, false])
+    expect(
+      planRepositories(accounts, owner, survey(), { folder: refusal, records: null }, { ...never, mayReown })
+        .create,
+    ).toEqual(mayReown ? ["/repos/a"] : []);
+});
+
+test("the set-group-ID bit and the owner's rights are given where one is missing, and nothing is taken away", () => {
+  for (const [mode, expected] of [
+    [0o42700, []],
+    [0o42777, []],
+    [0o40700, ["/repos/a"]],
+    [0o42600, ["/repos/a"]],
+    [0o42500, ["/repos/a"]],
+  ] as const)
+    expect(
+      planRepositories([], owner, survey(entry("/repos/a", { directory: stats({ mode }) })), top, never).mode,
+    ).toEqual(expected);
+});
+
+test("what is in the place of a directory is reported, with what was found out of it", () => {
+  const why = { text: "it leads to nothing", hint: "Look there." };
+  const found = survey(
+    entry("/repos/a", { directory: stats({ isDirectory: () => false }), state: { is: "other", config: "" } }),
+    entry("/repos/b", { directory: null, state: { is: "doubtful", why } }),
+  );
+  const accounts = [
+    { name: "b", role: "repo" },
+    { name: "a", role: "repo" },
+  ] as const;
+  expect(planRepositories(accounts, owner, found, top, never).blocked).toEqual([
+    { where: "/repos/a", text: expect.stringContaining("not a directory"), hint: expect.stringMatching(/./) },
+    { where: "/repos/b", ...why },
+  ]);
+});
+
+test("another owner's directory is reported with both owners, and what to do", () => {
+  const found = survey(entry("/repos/a", { directory: stats({ uid: 3001, gid: 3002 }) }));
+  const { blocked } = planRepositories([], owner, found, top, { ...never, mayReown: false });
+  expect(blocked).toEqual([
+    {
+      where: "/repos/a",
+      text: expect.stringMatching(/3001:3002, not 1000:1000/),
+      hint: expect.stringContaining("PUID and PGID"),
+    },
+  ]);
+  // Another group alone, where the owner is right, is none.
+  const group = survey(entry("/repos/a", { directory: stats({ gid: 7 }) }));
+  expect(planRepositories([], owner, group, top, { ...never, mayReown: false })).toEqual({
+    ...nothing,
+    own: ["/repos/a"],
+  });
+});
+
+test("files of others are given to the owner only where the directory is the owner's already", () => {
+  const foreign = ["index.5"];
+  const found = survey(entry("/repos/a", { directory: stats({ uid: 7 }), foreign }));
+  expect(planRepositories([], owner, found, top, never)).toEqual({ ...nothing, own: ["/repos/a"] });
+});
+
+test("directories are told apart by device and inode, and none is where that says nothing", () => {
+  const accounts = ["a", "b", "c"].map((name) => ({ name, role: "repo" }) as const);
+  const blocked = (...directories: Partial<Stats>[]) =>
+    planRepositories(
+      accounts,
+      owner,
+      survey(...directories.map((of, i) => entry(`/repos/${"abc"[i]}`, { directory: stats(of) }))),
+      top,
+      { ...never, isSameDirectory: () => true },
+    ).blocked;
+  expect(blocked({ dev: 1, ino: 5 }, { dev: 2, ino: 5 }, { dev: 1, ino: 6 })).toEqual([]);
+  expect(blocked({ ino: 0 }, { ino: 0 })).toEqual([]);
+  expect(blocked({ dev: 12, ino: 3 }, { dev: 1, ino: 23 })).toEqual([]);
+  expect(blocked({ ino: 5 }, { ino: 5 }, { ino: 5 })).toEqual([
+    { where: "/repos/b", text: expect.stringContaining("/repos/a,"), hint: expect.stringMatching(/Rename/) },
+    { where: "/repos/c", text: expect.stringContaining("/repos/b,"), hint: expect.stringMatching(/Rename/) },
+  ]);
+});
+
+test("what was given to the owner is a line each", () => {
+  const mend = [{ path: "/repos/b", names: ["config", "index.5"] }];
+  expect(ownerLines({ ...nothing, own: ["/repos", "/repos/a"], mend })).toEqual([
+    "/repos: new owner",
+    "/repos/a: new owner",
+    expect.stringMatching(/^\/repos\/b: new owner of .*\(config, index\.5\)$/),
+  ]);
+  expect(ownerLines(nothing)).toEqual([]);
 });
