@@ -72,28 +72,35 @@ describe("a key that is damaged is a private key without a passphrase:", () => {
 
 describe("what is no private key is told by what it is instead:", () => {
   const publicLine = clientKey("client").line;
-  test.each<[PrivateKeyFile["form"], string]>([
-    ["empty", "\n"],
-    ["empty", " \n\t\n"],
-    ["putty", "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n"],
-    ["none", "x PuTTY-User-Key-File-3: ssh-rsa\n"],
-    ["public", `${publicLine}\n`],
-    ["public", "ecdsa-sha2-nistp256 AAAA\n"],
-    ["public", "sk-ssh-ed25519@openssh.com AAAA\n"],
-    ["public", "-----BEGIN PUBLIC KEY-----\nMIIB\n"],
-    ["public", "-----BEGIN RSA PUBLIC KEY-----\nMIIB\n"],
-    ["public", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n"],
-    ["none", `x ${publicLine}\n`],
-    ["none", "x -----BEGIN PUBLIC KEY-----\n"],
-    ["none", "ssh-ed25519\n"],
-    ["none", "ssh- AAAA\n"],
-    ["none", "-----BEGIN CERTIFICATE-----\nMIIB\n"],
-    ["none", ` ${plain}`],
-    ["none", plain.replace("-----\n", "----- \n")],
-    ["none", "Hello\n"],
-  ])("%s: %j", (form, text) => {
+  test.each<[PrivateKeyFile["form"], string, string]>([
+    ["empty", "a line break", "\n"],
+    ["empty", "blanks", " \n\t\n"],
+    ["putty", "PuTTY's form", "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n"],
+    ["none", "PuTTY's form behind a word", "x PuTTY-User-Key-File-3: ssh-rsa\n"],
+    ["public", "an ed25519 key", `${publicLine}\n`],
+    ["public", "an ECDSA key", "ecdsa-sha2-nistp256 AAAA\n"],
+    ["public", "a FIDO key", "sk-ssh-ed25519@openssh.com AAAA\n"],
+    ["public", "PKCS #8", "-----BEGIN PUBLIC KEY-----\nMIIB\n"],
+    ["public", "PEM", "-----BEGIN RSA PUBLIC KEY-----\nMIIB\n"],
+    ["public", "RFC 4716", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n"],
+    ["none", "a key behind a word", `x ${publicLine}\n`],
+    ["none", "PKCS #8 behind a word", "x -----BEGIN PUBLIC KEY-----\n"],
+    ["none", "a type without a key", "ssh-ed25519\n"],
+    ["none", "a key without a whole type", "ssh- AAAA\n"],
+    ["none", "a certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n"],
+    ["none", "a private key behind a blank", ` ${plain}`],
+    ["none", "a private key with a blank behind its frame", plain.replace("-----\n", "----- \n")],
+    ["none", "prose", "Hello\n"],
+  ])("%s: %s", (form, _, text) => {
     expect(lookAtPrivateKey(text)).toEqual({ form, encrypted: false, isDsa: false });
   });
+});
+
+test("the first key of a file counts, and its own header", () => {
+  const pem = (header: string) =>
+    `-----BEGIN EC PRIVATE KEY-----\n${header}MIIB\n-----END EC PRIVATE KEY-----\n`;
+  expect(lookAtPrivateKey(pem("") + framed("aes256-ctr", "ssh-dss"))).toEqual(open);
+  expect(lookAtPrivateKey(pem("X-Proc-Type: 4,ENCRYPTED\n"))).toEqual(open);
 });
 
 test("what editors and copies do to a key is undone", () => {
