@@ -26,7 +26,7 @@ RUN /opt/borg/bin/borg serve </dev/null
 FROM debian:trixie-slim
 # Nothing here changes its user by a set-id file: sshd and our program do so as root.
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-      openssh-server systemd-standalone-tmpfiles python3 tini tzdata tzdata-legacy libacl1 liblz4-1 libssl3t64 libstdc++6 libxxhash0 libzstd1 \
+      openssh-server libnss-cache systemd-standalone-tmpfiles python3 tini tzdata tzdata-legacy libacl1 liblz4-1 libssl3t64 libstdc++6 libxxhash0 libzstd1 \
  && rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc /usr/share/man \
  && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
  && mkdir -p /repos

@@ -3,7 +3,12 @@ export const keyFolder = "/sshkeys";
 export const repositoryFolder = "/repos";
 /** The server's own records, next to the repositories. No session except an admin's can reach them. */
 export const recordsFolder = `${repositoryFolder}/.borgserver`;
-export const indexFile = "/var/lib/borgserver/index.sqlite";
+/** What is published: a folder for each publication, and links (index/generation.ts). */
+export const stateFolder = "/var/lib/borgserver";
+/** A link to the folder of the publication that counts. */
+export const generationFolder = `${stateFolder}/current`;
+/** A link to the index of that publication. */
+export const indexFile = `${stateFolder}/index.sqlite`;
 export const libraryFolder = "/usr/local/lib/borgserver";
 /** Starts the real borg (libexec/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
@@ -23,4 +28,4 @@ export const borgHome = "/var/cache/borgserver";
 export const hostKeyFolder = `${keyFolder}/host`;
 /** The copies that sshd reads, which only root can read. */
 export const hostKeyCopies = `${runFolder}/host-keys`;
-export const lockFile = "/var/lib/borgserver/lock.sqlite";
+export const lockFile = `${stateFolder}/lock.sqlite`;

@@ -23,8 +23,7 @@ export async function faults(seconds: number): Promise<Row> {
     // Name, size and checksum of each file; and the account files without our lines.
     const files =
       "cd /repos/steady && find . -type f -printf '%s %p ' -exec sh -c 'sha256sum <\"$1\"' - {} \\; | sort";
-    const foreign =
-      "grep -hv ':borgserver:' /etc/passwd; grep -hEv '^(borg|steady|other[0-9]):' /etc/shadow; cat /etc/group";
+    const foreign = "cat /etc/passwd /etc/shadow /etc/group";
     const before = { files: await machine.ok(files), foreign: await machine.ok(foreign) };
 
     const logins = logInAllTheTime(machine, "steady");

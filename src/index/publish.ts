@@ -1,12 +1,9 @@
-import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, chownSync } from "node:fs";
 import { type Database, openDatabase } from "../database.ts";
 import type { FoundAccount } from "../keys/account.ts";
-import { OperatorError } from "../problem.ts";
-import { counted, type Progress, unseen } from "../progress.ts";
+import { counted, type Progress } from "../progress.ts";
 import { type Landlock, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
-import { countServed, servedFileOf, writeServed } from "./served.ts";
 
 /** All that an index says. */
 export interface IndexContent {
@@ -18,44 +15,22 @@ export interface IndexContent {
 }
 
 /**
- * Builds a new index next to the old one and renames it over that (rename(2)): readers see one or the other, whole, and
- * a crash at any point leaves the old one. The accounts of unchanged files are copied from the old one. The caller holds
- * the lock (lock.ts).
- * @param group numeric group that may read it, and look into its folder
+ * Builds an index. The accounts of unchanged files are copied from an old one.
+ * @param file where nothing is yet
+ * @param old the index that is published now
+ * @param group numeric group that may read it
  * @returns how many keys it holds
  */
-export function publishIndex(
+export function buildIndex(
   file: string,
+  old: string,
   content: IndexContent,
   group: number,
-  progress: Progress = unseen,
+  progress: Progress,
 ): number {
-  const unfinished = `${file}.new`;
-  let keys: number;
-  try {
-    rmSync(unfinished, { force: true });
-    keys = build(unfinished, file, content, progress);
-    for (const [path, mode] of [
-      [dirname(file), 0o750],
-      [unfinished, 0o640],
-    ] as const) {
-      chownSync(path, 0, group);
-      chmodSync(path, mode);
-    }
-    sync(unfinished);
-    // SQLite would take such files, if another program left them next to the old index, for a part of the new one.
-    for (const rest of ["wal", "shm", "journal"]) rmSync(`${file}-${rest}`, { force: true });
-    // Before the index, so that what it is about to serve is known even after a crash in between.
-    writeServed(servedFileOf(file), countServed(content.accounts));
-    renameSync(unfinished, file);
-  } catch (error) {
-    rmSync(unfinished, { force: true });
-    throw new OperatorError(
-      `the index ${file} could not be replaced and is as it was: ${(error as Error).message}`,
-      "When that is repaired: index rebuild --full",
-    );
-  }
-  sync(dirname(file));
+  const keys = build(file, old, content, progress);
+  chownSync(file, 0, group);
+  chmodSync(file, 0o640);
   return keys;
 }
 
@@ -101,19 +76,5 @@ function insert(
     account.run(name, role, source, size, mtime, ctime, inode, device, hash);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
-  }
-}
-
-/** Forces a file, or the names in a folder, to disk (fsync(2)). */
-function sync(path: string): void {
-  try {
-    const file = openSync(path, "r");
-    try {
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    throw new OperatorError(`${path} could not be forced to disk: ${(error as Error).message}`);
   }
 }

@@ -1,22 +1,12 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { lstatSync, readFileSync, writeFileSync } from "node:fs";
 import type { FoundAccount } from "../keys/account.ts";
 import { type Role, roleNames } from "../role.ts";
 
 /** How many accounts of each role an index holds that key files gave. */
 export type Served = Record<Role, number>;
 
-/** Where that is kept, next to an index: so what a lost mount must not remove is known even if the index cannot answer. */
-export const servedFileOf = (index: string) => `${dirname(index)}/served.json`;
+/** Where that is kept in a publication's folder: so what a lost mount must not remove is known even if the index cannot answer. */
+const servedFileOf = (generation: string) => `${generation}/served.json`;
 
 /** Counts the accounts of key files. That of BORG_SSHKEYS needs no folder. */
 export function countServed(accounts: readonly Pick<FoundAccount, "role" | "source">[]): Served {
@@ -25,24 +15,15 @@ export function countServed(accounts: readonly Pick<FoundAccount, "role" | "sour
   return counts;
 }
 
-/** Replaces the file (rename(2)); the caller forces the folder to disk. */
-export function writeServed(file: string, served: Served): void {
-  const unfinished = `${file}.new`;
-  rmSync(unfinished, { force: true });
-  const descriptor = openSync(unfinished, "wx", 0o644);
-  try {
-    writeFileSync(descriptor, `${JSON.stringify(served)}\n`);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(unfinished, file);
+/** Writes that into the folder of a publication. */
+export function writeServed(generation: string, served: Served): void {
+  writeFileSync(servedFileOf(generation), `${JSON.stringify(served)}\n`, { flag: "wx", mode: 0o644 });
 }
 
 /** Reads the file; null if there is none, or it does not have a number for each role. */
-export function readServed(file: string): Served | null {
+export function readServed(generation: string): Served | null {
   try {
-    const served = JSON.parse(readFileSync(file, "utf8")) as Served;
+    const served = JSON.parse(readFileSync(servedFileOf(generation), "utf8")) as Served;
     return roleNames.every((role) => Number.isSafeInteger(served[role]) && served[role] >= 0) ? served : null;
   } catch {
     return null;
@@ -50,19 +31,19 @@ export function readServed(file: string): Served | null {
 }
 
 /**
- * The roles whose accounts a published index may serve: those of the index and of the file next to it, because a crash
- * may have left an older one of the two. All roles, if neither can be read but one exists; and if nothing was ever
- * published, those that the system has accounts of.
+ * The roles whose accounts are served: those of the file next to the index, else those of the index. All roles, if
+ * neither can be read but something is published.
+ * @param folder of the publications (generation.ts)
  * @param inIndex null where the index cannot answer
  */
-export function rolesServed(
-  index: string,
-  inIndex: ReadonlySet<Role> | null,
-  onSystem: ReadonlySet<Role>,
-): ReadonlySet<Role> {
-  const served = readServed(servedFileOf(index));
-  if (served) return new Set(roleNames.filter((role) => served[role] > 0 || inIndex?.has(role)));
+export function rolesServed(folder: string, inIndex: ReadonlySet<Role> | null): ReadonlySet<Role> {
+  const served = readServed(`${folder}/current`);
+  if (served) return new Set(roleNames.filter((role) => served[role] > 0));
   if (inIndex) return inIndex;
-  const isPublished = existsSync(index) || existsSync(servedFileOf(index));
-  return isPublished ? new Set(roleNames) : onSystem;
+  // An older server's are the index itself, and served.json beside it.
+  const isPublished = ["current", "index.sqlite", "served.json"].some((name) => isThere(`${folder}/${name}`));
+  return new Set(isPublished ? roleNames : []);
 }
+
+/** Also a link that leads nowhere. */
+const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;

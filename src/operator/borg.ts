@@ -147,6 +147,8 @@ function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
     BORG_RELOCATED_REPO_ACCESS_IS_OK: "yes",
     TMPDIR: home, // the only other place that it can write to
+    // Who made an archive: only root can look up the name of the owner's id.
+    LOGNAME: "borg",
     ...process.env,
     HOME: home,
     BORG_HOST_ID: isServing ? hostname() : elsewhere,

@@ -1,6 +1,4 @@
 import { existsSync } from "node:fs";
-import { readAccountFiles } from "../accounts/account-files.ts";
-import { inStep } from "../accounts/account-plan.ts";
 import { reasonOf } from "../failure.ts";
 import { compare, formatDifference } from "../index/difference.ts";
 import { readIndex } from "../index/read.ts";
@@ -10,16 +8,17 @@ import { indexFile, lockFile, repositoryFolder } from "../paths.ts";
 import { exitCode, type Problem } from "../problem.ts";
 import { note, noteProblem, say, showProgress } from "../report.ts";
 import { strangeProblems } from "../repositories/strange-entries.ts";
+import { accountsWithoutDirectory } from "../repositories/survey.ts";
 import { type InForce, inForce } from "../server/in-force.ts";
 import {
   apply,
-  applyIndex,
   check,
   countKeys,
   demand,
   linesOf,
   plan,
-  planIndex,
+  planPublication,
+  publish,
   summary,
 } from "../server/in-step.ts";
 import { withLock } from "../server/lock.ts";
@@ -31,18 +30,24 @@ import { endRevokedConnections } from "../sessions/session-end.ts";
 export function rebuildIndex(full: boolean): number {
   const { accounts, keys, owner } = withLock(lockFile, () => {
     const checked = demand(check(inForce(process.env), full ? "nothing" : "stat", showProgress));
-    const keys = applyIndex(planIndex(checked), showProgress);
+    const keys = publish(planPublication(checked, full ? "places" : "files"), showProgress);
     return { accounts: checked.accounts, keys, owner: checked.inForce.settings.owner };
   });
   say(`index: ${summary(accounts, keys)}`);
-  if (!inStep(readAccountFiles(), accounts, owner.uid))
-    note("accounts differ from the index", "To bring them in step: update-borgusers");
+  const [first, ...others] = accountsWithoutDirectory(accounts, owner);
+  if (first !== undefined)
+    note(
+      others.length === 0
+        ? `the account ${first} has no repository directory yet`
+        : `${others.length + 1} accounts, such as ${first}, have no repository directory yet`,
+      "To make what is missing: update-borgusers",
+    );
   return endRevoked(owner);
 }
 
 export async function update(): Promise<number> {
   const { planned, done } = withLock(lockFile, () => {
-    const planned = plan(demand(check(inForce(process.env), "content", showProgress)), showProgress);
+    const planned = plan(demand(check(inForce(process.env), "content", showProgress)), "files", showProgress);
     return { planned, done: apply(planned, showProgress) };
   });
   say(`index: ${summary(planned.index.accounts, done.keys)}`);
@@ -53,7 +58,7 @@ export async function update(): Promise<number> {
 }
 
 export async function dryRun(): Promise<number> {
-  const planned = plan(demand(check(inForce(process.env), "nothing", showProgress)), showProgress);
+  const planned = plan(demand(check(inForce(process.env), "nothing", showProgress)), "files", showProgress);
   const { accounts } = planned.index;
   const revoked = connections.revokedConnections(
     connections.openConnections(planned.owner.uid),

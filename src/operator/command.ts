@@ -152,6 +152,15 @@ async function runCommand(words: string[]): Promise<number> {
       await prepareStart(process.env, options);
     });
   program
+    .command("remove-old-accounts", { hidden: true }) // the installation's
+    .action(
+      ending(async () => {
+        const { removeOldAccounts } = await import("../accounts/old-accounts.ts");
+        removeOldAccounts();
+        return exitCode.done;
+      }),
+    );
+  program
     .command("stop", { hidden: true }) // the entrypoint's, after it ended sshd
     .action(() => {
       const reason = endAllSessions();

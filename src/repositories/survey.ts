@@ -12,6 +12,7 @@ import {
   statSync,
 } from "node:fs";
 import { codeOf } from "../failure.ts";
+import type { NamedRole } from "../keys/account.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
@@ -58,6 +59,16 @@ export interface Top {
   folder: Stats | "link" | Refusal | null;
   /** The directory of the server's own records. */
   records: Stats | null;
+}
+
+/** The accounts whose directory does not exist yet, by name; none where that cannot be seen. */
+export function accountsWithoutDirectory(accounts: readonly NamedRole[], owner: Owner): string[] {
+  try {
+    const found = new Set(asRootOrOwner(owner, () => readdirSync(repositoryFolder)));
+    return accounts.filter(({ name, role }) => role !== "admin" && !found.has(name)).map(({ name }) => name);
+  } catch {
+    return [];
+  }
 }
 
 /** How much of a config is read: borg writes its section first (repository.py, save_config). */

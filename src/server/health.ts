@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { whyUnknown } from "../accounts/published-accounts.ts";
 import { programFile } from "../paths.ts";
 import { pause } from "../pause.ts";
 import { runningSshd } from "../sessions/sshd-process.ts";
@@ -84,5 +85,7 @@ function answerProblem(): string | null {
     ["--reuid", "borgkeys", "--regid", "borgkeys", "--clear-groups", programFile, ...question],
     { encoding: "utf8" },
   );
-  return status === 0 ? null : `${stderr}the index cannot answer`;
+  if (status !== 0) return `${stderr}the index cannot answer`;
+  const unknown = whyUnknown();
+  return unknown && `every login is denied: ${unknown.text}. ${unknown.hint}`;
 }

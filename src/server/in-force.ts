@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { ownIds } from "../accounts/account-plan.ts";
+import { ownIds } from "../accounts/system-accounts.ts";
 import { codeOf } from "../failure.ts";
 import { borgAccount } from "../keys/borg-sshkeys.ts";
 import { settingsFile } from "../paths.ts";

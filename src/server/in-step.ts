@@ -1,19 +1,21 @@
-import { applyAccounts, readAccountFiles, readAllAccountFiles } from "../accounts/account-files.ts";
+import { readAccountFiles } from "../accounts/account-files.ts";
+import { type AccountPlan, wantedAccounts } from "../accounts/account-plan.ts";
 import {
-  type AccountPlan,
-  gidOfAccount,
-  planAccounts,
-  rolesOnSystem,
-  systemNames,
-} from "../accounts/account-plan.ts";
-import { type IndexContent, publishIndex } from "../index/publish.ts";
+  type AccountPublication,
+  planAccountPublication,
+  type Reuse,
+  writeAccounts,
+} from "../accounts/published-accounts.ts";
+import { gidOfAccount, roleGids, systemNames } from "../accounts/system-accounts.ts";
+import { publishGeneration } from "../index/generation.ts";
+import { buildIndex, type IndexContent } from "../index/publish.ts";
 import { publishedFiles, rolesInIndex } from "../index/read.ts";
-import { rolesServed } from "../index/served.ts";
+import { countServed, rolesServed, writeServed } from "../index/served.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { Trust } from "../keys/file-state.ts";
 import { type Gathered, gatherAccounts } from "../keys/gather.ts";
 import type { Owner } from "../owner.ts";
-import { indexFile, keyFolder, repositoryFolder } from "../paths.ts";
+import { indexFile, keyFolder, repositoryFolder, stateFolder } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
 import type { Progress } from "../progress.ts";
 import { applyRepositories } from "../repositories/apply.ts";
@@ -59,7 +61,7 @@ export function demand(checked: Checked): Checked {
 /** A lost mount must not remove every account. An empty folder may. */
 function lostFolders(missing: readonly Role[]): Problem[] {
   if (missing.length === 0) return [];
-  const served = rolesServed(indexFile, rolesInIndex(indexFile), rolesOnSystem(readAccountFiles()));
+  const served = rolesServed(stateFolder, rolesInIndex(indexFile));
   return missing
     .filter((role) => served.has(role))
     .map((role) => ({
@@ -70,10 +72,8 @@ function lostFolders(missing: readonly Role[]): Problem[] {
 }
 
 /** Everything that follows from what the operator gave. Nothing is changed until it is applied. */
-export interface Plan {
-  index: IndexContent;
+export interface Plan extends Publication {
   owner: Owner;
-  accounts: AccountPlan;
   repositories: RepositoryPlan;
   survey: Survey;
   /** The paths that held a repository once. */
@@ -84,17 +84,19 @@ export interface Plan {
   remarks: Problem[];
 }
 
-/** @param progress as for all steps */
-export function plan(checked: Checked, progress: Progress): Plan {
+/**
+ * @param reuse what of the published accounts is taken over
+ * @param progress as for all steps
+ */
+export function plan(checked: Checked, reuse: Reuse, progress: Progress): Plan {
   const { accounts, inForce } = checked;
   const { owner } = inForce.settings;
   const found = surveyRepositories(owner, progress);
   const known = knownRepositories(repositoryFolder, owner);
   const ofAccounts = accountPaths(accounts);
   return {
-    index: planIndex(checked),
+    ...planPublication(checked, reuse),
     owner,
-    accounts: planAccounts(readAllAccountFiles(), accounts, owner.uid),
     repositories: planRepositories(accounts, owner, found, lookAtTop(), {
       keepsOwnOwners: keepsOwnOwners(owner),
       isSameDirectory,
@@ -107,9 +109,21 @@ export function plan(checked: Checked, progress: Progress): Plan {
   };
 }
 
-/** Only the index, of a plan. */
-export function planIndex({ accounts, inForce: { settings, landlock } }: Checked): IndexContent {
-  return { accounts, extraArguments: settings.extraArguments, landlock };
+/** The part of a plan that decides logins: the index, and the accounts that the system knows. */
+export interface Publication {
+  index: IndexContent;
+  accounts: AccountPublication;
+}
+
+export function planPublication(
+  { accounts, inForce: { settings, landlock } }: Checked,
+  reuse: Reuse,
+): Publication {
+  const wanted = wantedAccounts(accounts, settings.owner.uid, roleGids(readAccountFiles()));
+  return {
+    index: { accounts, extraArguments: settings.extraArguments, landlock },
+    accounts: planAccountPublication(wanted, reuse),
+  };
 }
 
 function surveyRepositories(owner: Owner, progress: Progress): Survey {
@@ -140,26 +154,29 @@ export interface Applied {
   remarks: Problem[];
 }
 
-/** Publishes the index, makes the directories, then the accounts: so nobody can log in to a home that is not there yet. */
-export function apply(
-  { index, owner, repositories, survey, known, remarks }: Plan,
-  progress: Progress,
-): Applied {
-  const keys = applyIndex(index, progress);
+/** Publishes, then makes the directories. A session before its directory is there is told so. */
+export function apply(planned: Plan, progress: Progress): Applied {
+  const { owner, accounts, repositories, survey, known, remarks } = planned;
+  const keys = publish(planned, progress);
   const { done, failures } = applyRepositories(repositories, owner, progress);
   const notRecorded = recordRepositories(survey, known, owner);
   return {
     keys,
+    accounts,
     repositories: done,
     failures,
     remarks: notRecorded ? [...remarks, notRecorded] : remarks,
-    accounts: applyAccounts((files) => planAccounts(files, index.accounts, owner.uid)),
   };
 }
 
-/** Publishes the index, readable by the login program's account. @returns how many keys it holds */
-export function applyIndex(index: IndexContent, progress: Progress): number {
-  return publishIndex(indexFile, index, gidOfAccount(readAccountFiles(), "borgkeys"), progress);
+/** Publishes index and accounts at once, the index readable by the login program's account. @returns how many keys it holds */
+export function publish({ index, accounts }: Publication, progress: Progress): number {
+  const group = gidOfAccount(readAccountFiles(), "borgkeys");
+  return publishGeneration(stateFolder, group, (generation) => {
+    writeServed(generation, countServed(index.accounts));
+    writeAccounts(generation, accounts);
+    return buildIndex(`${generation}/index.sqlite`, indexFile, index, group, progress);
+  });
 }
 
 /** A line for each change of accounts and directories. */

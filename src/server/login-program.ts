@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { isGroupOfOne } from "../accounts/account-plan.ts";
+import { isGroupOfOne } from "../accounts/system-accounts.ts";
 import { reasonOf } from "../failure.ts";
 import { installAgain, type Refusal } from "../problem.ts";
 

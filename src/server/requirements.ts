@@ -1,9 +1,10 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { ownIds } from "../accounts/account-plan.ts";
+import { whyUnknown } from "../accounts/published-accounts.ts";
+import { leftAccounts, ownIds } from "../accounts/system-accounts.ts";
 import { codeOf } from "../failure.ts";
 import { isRoot } from "../owner.ts";
-import { addonFile, borgHome, programFile } from "../paths.ts";
+import { addonFile, borgHome, libraryFolder, programFile, stateFolder } from "../paths.ts";
 import { OperatorError, type Refusal } from "../problem.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { unsafePart } from "./login-program.ts";
@@ -16,6 +17,7 @@ export function checkRequirements(): Refusal[] {
   const warnings = requireRights();
   requireWritable();
   requireIds();
+  requireNoOldAccounts();
   for (const [program, cost] of [
     [programFile, "every login would be denied, because sshd does not run"],
     [addonFile, "the server does not load"],
@@ -99,9 +101,25 @@ function requireIds(): void {
         );
 }
 
-/** A container may have a read-only root, but accounts stand in /etc. */
+/** Throws where sshd would not find the accounts that were published. */
+export function requireKnownAccounts(): void {
+  const unknown = whyUnknown();
+  if (unknown) throw new OperatorError(unknown.text, unknown.hint);
+}
+
+/** What an older server wrote into /etc/passwd would be found before what is published. */
+function requireNoOldAccounts(): void {
+  const [first, ...others] = leftAccounts(readAccountFiles());
+  if (first === undefined) return;
+  throw new OperatorError(
+    `/etc/passwd has accounts of an older server: ${first}${others.length > 0 ? ` and ${others.length} more` : ""}`,
+    `Remove them: ${libraryFolder}/install system`,
+  );
+}
+
+/** A container may have a read-only root. */
 function requireWritable(): void {
-  const folders = ["/etc", "/run", "/tmp", "/var/lib/borgserver", borgHome];
+  const folders = ["/run", "/tmp", stateFolder, borgHome];
   const readOnly = folders.filter((folder) => {
     try {
       accessSync(folder, constants.W_OK);
@@ -113,6 +131,6 @@ function requireWritable(): void {
   if (readOnly.length > 0)
     throw new OperatorError(
       `the file system is read-only at ${readOnly.join(", ")}`,
-      `Run the container with --volume /etc --volume /var/lib/borgserver --volume ${borgHome} --tmpfs /run --tmpfs /tmp; /etc gets a copy of the image's, with the accounts.`,
+      `Run the container with --volume ${stateFolder} --volume ${borgHome} --tmpfs /run --tmpfs /tmp.`,
     );
 }

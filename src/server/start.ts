@@ -21,7 +21,7 @@ import { copyHostKeys, type HostKey, makeMissingHostKeys } from "./host-keys.ts"
 import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
-import { checkRequirements } from "./requirements.ts";
+import { checkRequirements, requireKnownAccounts } from "./requirements.ts";
 import type { Environment, Settings } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 
@@ -36,8 +36,9 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   const { borg, checked, hostKeys, unconfined, planned, done, locks } = withLock(lockFile, () => {
     const found = checkEverything(environment);
     const { settings, landlock } = found.checked.inForce;
-    const planned = plan(found.checked, showProgress);
+    const planned = plan(found.checked, "nothing", showProgress);
     const done = apply(planned, showProgress);
+    requireKnownAccounts();
     const locks = removeStaleLocks(lockedOf(planned), settings.owner);
     rmSync(hostKeyCopies, { recursive: true, force: true });
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);

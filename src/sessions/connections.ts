@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { gidOfAccount } from "../accounts/account-plan.ts";
+import { gidOfAccount } from "../accounts/system-accounts.ts";
 import { isGranted } from "../index/read.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { ConnectionRecord } from "../login/connection-record.ts";

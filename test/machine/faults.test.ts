@@ -4,8 +4,9 @@ import { Machine, programs, unfolded } from "./machine.ts";
 // A command is killed, or the kernel fails it, at each system call with which it changes a file of the server.
 // strace(1) tells the calls of a run that nothing disturbs; then each of them in turn is the one that goes wrong.
 
-const served = "/var/lib/borgserver/served.json";
-const index = "/var/lib/borgserver/index.sqlite";
+const state = "/var/lib/borgserver";
+/** The folder of the publication that is interrupted. */
+const generation = `${state}/generation-2`;
 let machine: Machine;
 
 beforeAll(async () => {
@@ -40,7 +41,21 @@ async function bash(script: string): Promise<string> {
 const changing = [
   ...["open", "openat", "write", "pwrite64", "writev", "pwritev", "copy_file_range", "sendfile", "ftruncate"],
   ...["fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"],
-  ...["mkdir", "mkdirat", "rmdir", "chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat"],
+  ...[
+    "symlink",
+    "symlinkat",
+    "utimensat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+  ],
 ];
 
 /** A system call: the nth of its name that the command makes on this path. The runtime's own come when they will. */
@@ -65,7 +80,9 @@ async function changesOf(command: string): Promise<{ calls: Call[]; others: stri
   for (const line of lines) {
     const [, thread, text = "", name = "", place, folder] =
       /^([0-9]+) +((\w+)\((?:AT_FDCWD<[^>]*>, )?(?:"([^"]*)"|[0-9]+<([^>]*)>).*)/.exec(line) ?? [];
-    const path = place ?? folder ?? "";
+    // A symlink's own path stands behind where it leads.
+    const [, link] = /^symlink(?:at)?\(.*"([^"]*)"\)/.exec(text) ?? [];
+    const path = link ?? place ?? folder ?? "";
     const nth = (counts.get(`${name} ${path}`) ?? 0) + 1;
     if (thread === first) counts.set(`${name} ${path}`, nth);
     if (!/^(\/etc\/(passwd|shadow)|\/var\/lib\/borgserver|\/repos|\/run\/borgserver|\/sshkeys)/.test(path))
@@ -84,7 +101,7 @@ async function changesOf(command: string): Promise<{ calls: Call[]; others: stri
 function distinct(calls: Call[]): Call[] {
   return calls.filter((call) => {
     const same = calls.filter(({ name, path }) => name === call.name && path === call.path);
-    return !call.path.startsWith(`${index}.new`) || call === same[0] || call === same.at(-1);
+    return !call.path.startsWith(`${generation}/index.sqlite`) || call === same[0] || call === same.at(-1);
   });
 }
 
@@ -155,7 +172,7 @@ const replaced = (calls: Call[]) =>
   calls.filter(({ name }) => name.startsWith("rename")).map(({ text }) => /"([^"]*)"\) /.exec(text)?.[1]);
 
 const publication = (calls: Call[]) =>
-  calls.findIndex(({ name, path }) => name.startsWith("rename") && path === `${index}.new`);
+  calls.findIndex(({ name, path }) => name.startsWith("rename") && path === `${state}/current.new`);
 
 /** The error that such a call may well have. */
 const errorOf = ({ name }: Call) => (/sync|ch(own|mod)|unlink/.test(name) ? "EIO" : "ENOSPC");
@@ -186,27 +203,36 @@ describe("update-borgusers", { timeout }, () => {
     some = distinct(calls);
   });
 
-  test("publishes the index, then replaces the account files, all in the one thread that is watched here", async () => {
-    expect(replaced(calls)).toEqual([served, index, "/etc/shadow", "/etc/passwd"]);
+  test("publishes index and accounts by one rename, all in the one thread that is watched here", async () => {
+    expect(replaced(calls)).toEqual([`${state}/current`]);
+    expect(calls.filter(({ path }) => path.startsWith("/etc/"))).toEqual([]);
     expect(others).toEqual([]);
   });
 
-  test("forces each new file to disk before it gets its name, and the index's name after", () => {
+  test("forces all of it to disk before it is published, and the new link after", () => {
     const steps = calls
       .filter(({ name }) => /^(fsync|rename)/.test(name))
       .map(({ name, path }) => `${name.replace(/^rename.*/, "rename")} ${path}`);
-    expect(steps).toEqual([
-      ...[`fsync ${index}.new`, `fsync ${served}.new`, `rename ${served}.new`],
-      ...[`rename ${index}.new`, "fsync /var/lib/borgserver"],
-      ...["fsync /etc/shadow.borgserver", "rename /etc/shadow.borgserver"],
-      ...["fsync /etc/passwd.borgserver", "rename /etc/passwd.borgserver"],
+    const files = [
+      "index.sqlite",
+      "passwd.cache",
+      "passwd.cache.ixname",
+      "passwd.cache.ixuid",
+      "served.json",
+    ];
+    expect(steps.slice(0, files.length).sort()).toEqual(files.map((name) => `fsync ${generation}/${name}`));
+    expect(steps.slice(files.length)).toEqual([
+      ...[`fsync ${generation}`, `fsync ${state}`, `rename ${state}/current.new`, `fsync ${state}`],
     ]);
   });
 
-  test("lets nobody but root look at a new /etc/shadow", () => {
-    const made = calls.filter(({ name, path }) => name.startsWith("open") && path.endsWith(".borgserver"));
-    expect(made.length).toBeGreaterThan(0);
+  test("lets nobody but root look at the accounts, nor at what is unfinished", () => {
+    const made = calls.filter(({ name, path }) => name.startsWith("open") && path.includes("passwd.cache"));
+    expect(made).toHaveLength(3);
     for (const { text } of made) expect(text).toContain(", 0600)");
+    const folders = calls.filter(({ name, path }) => name.startsWith("mkdir") && path === generation);
+    expect(folders).toHaveLength(1);
+    expect(folders[0]!.text).toContain(", 0700)");
   });
 
   test("killed at any call: logins are as before or as after, and the next run finishes the work", async () => {

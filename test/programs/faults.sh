@@ -5,10 +5,10 @@ export LC_ALL=C
 # Keeps the server's files as they are before a command.
 keep() {
   rm -rf /client/start && mkdir /client/start
-  cp -a --parents /etc/passwd /etc/shadow /var/lib/borgserver /repos /run/borgserver /client/start
+  cp -a --parents /var/lib/borgserver /repos /run/borgserver /client/start
 }
 restore() {
-  rm -rf /etc/passwd.* /etc/shadow.* /var/lib/borgserver /repos /run/borgserver
+  rm -rf /var/lib/borgserver /repos /run/borgserver
   cp -a /client/start/. /
 }
 
@@ -16,28 +16,35 @@ restore() {
 state() {
   cat /etc/passwd /etc/shadow /run/borgserver/settings.json
   echo
-  find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos /run/borgserver -printf '%p %U:%G %m\n' | sort
+  # Publications are counted; as many are there whatever was interrupted.
+  find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos /run/borgserver -printf '%p %U:%G %m\n' |
+    sed -E 's/generation-[0-9]+/generation-N/' | sort -u
+  find /var/lib/borgserver -name 'generation-*' | wc -l
+  known
   index list --json
 }
 
-# Prints what sshd is told about each login that the change gives, takes or leaves alone.
+# Prints the accounts that the system knows.
+known() { getent passwd | grep -a :borgserver: | sort; }
+
+# Prints what sshd is told about accounts, and about each login that the change gives, takes or leaves alone.
 answers() {
+  known
   for login in bystander:b stay:a stay:b leave:a come:b move:a; do
     setpriv --reuid borgkeys --regid borgkeys --clear-groups env -i /usr/local/bin/borgserver \
       authorized-keys "${login%:*}" "$(cat "/client/${login#*:}.fingerprint")" 2>&1 || echo "exit $?"
   done
 }
 
-# Prints the lines of the account files that are not ours.
+# Prints the system's own account files.
 foreign() {
-  grep -av :borgserver: /etc/passwd
-  grep -Ev '^(borg|bystander|stay|leave|come|move):' /etc/shadow
+  cat /etc/passwd /etc/shadow
+  stat -c '%i %Y %Z' /etc/passwd /etc/shadow
 }
 
-# Prints lines of the account files that are not valid or there twice, and what happened to lines that are not ours.
+# Prints lines of accounts that are not valid or there twice, and what happened to the system's own files.
 damage() {
-  awk -F: 'NF != 7 || seen[$1]++' /etc/passwd
-  awk -F: 'NF != 9 || seen[$1]++' /etc/shadow
+  known | awk -F: 'NF != 7 || seen[$1]++'
   foreign | diff /client/foreign -
 }
 

@@ -59,6 +59,8 @@ test("an SQLite for logins and one for commands, each opened in one place", () =
 test("what computes touches neither files nor programs", () => {
   for (const file of [
     "accounts/account-plan.ts",
+    "accounts/passwd-cache.ts",
+    "accounts/system-accounts.ts",
     "index/difference.ts",
     "keys/account.ts",
     "keys/borg-sshkeys.ts",

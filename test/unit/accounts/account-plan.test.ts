@@ -1,116 +1,72 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  inStep,
+  accountLine,
+  describeAccounts,
   planAccounts,
-  reservedIds,
-  roleGids,
-  systemNames,
+  wantedAccounts,
 } from "../../../src/accounts/account-plan.ts";
+import { nothingPublished, type PublishedAccounts } from "../../../src/accounts/passwd-cache.ts";
 import type { NamedRole } from "../../../src/keys/account.ts";
-import { roleNames } from "../../../src/role.ts";
 
-const group = "root:x:0:\nborg-repo:x:991:\nborg-appendonly:x:992:\nborg-admin:x:993:\n";
-const passwd =
-  "root:x:0:0:root:/root:/bin/bash\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\nborgkeys:x:990:990::/nonexistent:/usr/sbin/nologin\n";
-const shadow = "root:!:1:0:99999:7:::\nsshd:!:1::::::\nborgkeys:*:1::::::\n";
-const files = { passwd, shadow, group };
-const borgLines = { passwd: "borg:x:1000:993:borgserver:/repos:/bin/sh\n", shadow: "borg:*:::::::\n" };
+const gids = { repo: 991, appendonly: 992, admin: 993 };
+const wanted = (...accounts: NamedRole[]) => wantedAccounts(accounts, 1000, gids);
+const published = (lines: string[]): PublishedAccounts => ({
+  places: new Map(lines.map((line, place) => [line.slice(0, line.indexOf(":")), place])),
+  lineAt: (place) => lines[place]!,
+  free: new Map(),
+  size: lines.length,
+});
+const borg = "borg:*:1000:993:borgserver:/repos:/bin/sh";
 
 test("each account gets its line: shared id, role group, repository as home, a password that matches nothing", () => {
-  const plan = planAccounts(
-    files,
-    [
-      { name: "web", role: "repo" },
-      { name: "log", role: "appendonly" },
-      { name: "boss", role: "admin" },
-    ],
-    1000,
+  const accounts = wanted(
+    { name: "web", role: "repo" },
+    { name: "log", role: "appendonly" },
+    { name: "boss", role: "admin" },
   );
-  expect(plan.passwd).toBe(
-    `${passwd}${borgLines.passwd}web:x:1000:991:borgserver:/repos/web:/bin/sh\nlog:x:1000:992:borgserver:/repos/log:/bin/sh\nboss:x:1000:993:borgserver:/repos:/bin/sh\n`,
-  );
-  expect(plan.shadow).toBe(`${shadow}${borgLines.shadow}web:*:::::::\nlog:*:::::::\nboss:*:::::::\n`);
-  expect(plan).toMatchObject({ add: ["borg", "web", "log", "boss"], change: [], remove: [] });
+  expect([...accounts.roles].map(([name, role]) => accountLine(name, role, accounts))).toEqual([
+    borg,
+    "web:*:1000:991:borgserver:/repos/web:/bin/sh",
+    "log:*:1000:992:borgserver:/repos/log:/bin/sh",
+    "boss:*:1000:993:borgserver:/repos:/bin/sh",
+  ]);
 });
 
-test("a plan carried out leaves nothing to do, and the accounts of removed files go", () => {
-  const accounts: NamedRole[] = [{ name: "web", role: "repo" }];
-  const first = planAccounts(files, accounts, 1000);
-  const again = planAccounts({ ...first, group }, accounts, 1000);
-  expect(again).toMatchObject({
-    add: [],
+test("the account of BORG_SSHKEYS is there once, with keys and without", () => {
+  expect([...wanted().roles]).toEqual([["borg", "admin"]]);
+  expect([...wanted({ name: "web", role: "repo" }, { name: "borg", role: "admin" }).roles.keys()]).toEqual([
+    "borg",
+    "web",
+  ]);
+});
+
+test("a plan says which accounts are added, changed and removed", () => {
+  const accounts = wanted({ name: "web", role: "repo" }, { name: "new", role: "repo" });
+  expect(planAccounts(nothingPublished, accounts)).toEqual({
+    add: ["borg", "web", "new"],
     change: [],
     remove: [],
-    passwd: first.passwd,
-    shadow: first.shadow,
   });
-  const gone = planAccounts({ ...first, group }, [], 1000);
-  expect(gone).toMatchObject({
-    remove: ["web"],
-    passwd: passwd + borgLines.passwd,
-    shadow: shadow + borgLines.shadow,
-  });
-  const moved = planAccounts({ ...first, group }, [{ name: "web", role: "admin" }], 7);
-  expect(moved.change).toEqual(["borg", "web"]);
+  const before = published([
+    borg,
+    "web:*:1000:993:borgserver:/repos:/bin/sh",
+    "old:*:1000:991:borgserver:/repos/old:/bin/sh",
+  ]);
+  expect(planAccounts(before, accounts)).toEqual({ add: ["new"], change: ["web"], remove: ["old"] });
+  expect(planAccounts(published([borg]), wanted())).toEqual({ add: [], change: [], remove: [] });
+  expect(planAccounts(published([borg]), wantedAccounts([], 1001, gids)).change).toEqual(["borg"]);
 });
 
-test("a line that is there twice, or a password missing or set, is corrected", () => {
-  const broken = {
-    group,
-    passwd: `${passwd}${borgLines.passwd}web:x:1:991::/:/bin/sh\nweb:x:1:991::/:/bin/sh\n`,
-    shadow: `${shadow}web:$6$secret:1::::::\n`,
-  };
-  const plan = planAccounts(broken, [{ name: "web", role: "repo" }], 1000);
-  expect(plan.passwd).toBe(`${passwd}${borgLines.passwd}web:x:1000:991:borgserver:/repos/web:/bin/sh\n`);
-  expect(plan.shadow).toBe(`${shadow}web:*:::::::\n${borgLines.shadow}`);
-});
-
-test("an account of the system is never taken over", () => {
-  expect(() => planAccounts(files, [{ name: "sshd", role: "repo" }], 1000)).toThrow(
-    "sshd is an account of the system",
-  );
-  expect(systemNames(files)).toEqual(new Set(["borg", "root", "sshd", "borgkeys"]));
-  expect(reservedIds(files)).toEqual({
-    uids: new Map([
-      [101, "sshd"],
-      [990, "borgkeys"],
-    ]),
-    gids: new Map([
-      [65534, "sshd"],
-      [990, "borgkeys"],
-    ]),
-  });
-  expect(() => roleGids("root:x:0:\n")).toThrow("borg-repo does not exist");
-});
-
-test("whatever the accounts are, foreign lines stay as and where they are", () => {
-  const name = fc.stringMatching(/^[a-z][a-z0-9.-]{3,8}$/);
-  const accounts = fc.uniqueArray(fc.record({ name, role: fc.constantFrom(...roleNames) }), {
-    selector: ({ name }) => name,
-  });
-  const foreign = fc.array(
-    fc.stringMatching(/^F[a-z]{1,5}:[xé*!]?:[0-9]{1,4}:[0-9]{1,2}:[^:\n]{0,5}:\/[^:\n]{0,5}:[^\n]{0,5}$/),
-  );
-  fc.assert(
-    fc.property(foreign, accounts, accounts, (lines, before, after) => {
-      const original = lines.map((line) => `${line}\n`).join("");
-      const first = planAccounts({ passwd: original, shadow: original, group }, before, 1000);
-      const second = planAccounts({ ...first, group }, after, 1001);
-      const isForeign = (line: string) => line.startsWith("F");
-      expect(second.passwd.split("\n").filter(isForeign)).toEqual(lines);
-      expect(second.shadow.split("\n").filter(isForeign)).toEqual(lines);
-      const names = second.passwd
-        .split("\n")
-        .filter((line) => line && !isForeign(line))
-        .map((line) => line.split(":")[0]);
-      expect(names.sort()).toEqual(["borg", ...after.map(({ name }) => name)].sort());
-      expect(second.passwd).toBe(planAccounts({ ...second, group }, after, 1001).passwd);
-      expect(inStep({ ...second, group }, after, 1001)).toBe(true);
-      expect(inStep({ ...first, group }, after, 1001)).toBe(false);
-      expect(inStep({ ...first, group }, after, 1000)).toBe(
-        first.passwd === planAccounts({ ...first, group }, after, 1000).passwd,
-      );
-    }),
-  );
+test("accounts are described alike if, and only if, all their lines are alike", () => {
+  const web: NamedRole = { name: "web", role: "repo" };
+  const described = describeAccounts(wanted(web));
+  expect(describeAccounts(wanted({ ...web }))).toBe(described);
+  for (const other of [
+    wanted(),
+    wanted({ ...web, role: "admin" }),
+    wanted({ ...web, name: "webs" }),
+    wantedAccounts([web], 1001, gids),
+    wantedAccounts([web], 1000, { ...gids, repo: 990 }),
+  ])
+    expect(describeAccounts(other)).not.toBe(described);
 });

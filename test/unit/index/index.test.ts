@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
-import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
+import type { IndexContent } from "../../../src/index/publish.ts";
 import { isGranted, readIndex, rolesInIndex } from "../../../src/index/read.ts";
+import { publishIndex } from "./published.ts";
 
 const folder = mkdtempSync("/tmp/index-");
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -36,7 +37,7 @@ test("a published index says what was put into it", () => {
       { name: "web", role: "repo", source: "/sshkeys/repos/web", state: null, keys: someKeys },
     ],
   };
-  publishIndex(file, content, process.getgid!());
+  publishIndex(file, content);
   expect(readIndex(file)).toEqual(content.accounts.map(({ state: _, ...account }) => account));
   expect(rolesInIndex(file)).toEqual(new Set(["appendonly", "repo"]));
   expect(rolesInIndex(`${folder}/none`)).toBeNull();
@@ -47,6 +48,6 @@ test("a published index says what was put into it", () => {
 
 test("what a crash left next to it does no harm", () => {
   writeFileSync(`${file}.new`, "half a page");
-  publishIndex(file, { ...rights, accounts: [] }, process.getgid!());
+  publishIndex(file, { ...rights, accounts: [] });
   expect(readIndex(file)).toEqual([]);
 });

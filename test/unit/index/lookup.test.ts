@@ -5,11 +5,12 @@ import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openDatabase } from "../../../src/database.ts";
 import type { Grant } from "../../../src/index/lookup.ts";
-import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
+import type { IndexContent } from "../../../src/index/publish.ts";
 import { isGranted, readIndex } from "../../../src/index/read.ts";
 import { schemaVersion } from "../../../src/index/schema.ts";
 import type { KeyAt } from "../../../src/keys/key-file.ts";
 import { type Role, roleNames } from "../../../src/role.ts";
+import { publishIndex } from "./published.ts";
 
 const folder = mkdtempSync("/tmp/lookup-");
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -44,7 +45,7 @@ function publish(
     source: `/sshkeys/${account.name}`,
     state: null,
   }));
-  publishIndex(to, { ...rights, ...stored, accounts: found }, process.getgid!());
+  publishIndex(to, { ...rights, ...stored, accounts: found });
 }
 
 const key = (fingerprint: string, fields: Partial<KeyAt> = {}): KeyAt => ({

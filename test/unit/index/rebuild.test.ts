@@ -15,9 +15,10 @@ import {
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { openDatabase } from "../../../src/database.ts";
-import { type IndexContent, publishIndex } from "../../../src/index/publish.ts";
+import type { IndexContent } from "../../../src/index/publish.ts";
 import { publishedFiles, readIndex } from "../../../src/index/read.ts";
 import { gatherAccounts } from "../../../src/keys/gather.ts";
+import { publishIndex } from "./published.ts";
 
 const rights: Omit<IndexContent, "accounts"> = {
   extraArguments: { repo: [], appendonly: [], admin: [] },
@@ -61,7 +62,7 @@ function gather(from: string | null) {
 function rebuild(index: string, { full = false }) {
   const { accounts, problems } = gather(full ? null : index);
   if (problems.length > 0) return problems;
-  publishIndex(index, { accounts, ...rights }, process.getgid!());
+  publishIndex(index, { accounts, ...rights });
   return readIndex(index);
 }
 

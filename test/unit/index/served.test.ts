@@ -1,28 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import {
-  countServed,
-  readServed,
-  rolesServed,
-  servedFileOf,
-  writeServed,
-} from "../../../src/index/served.ts";
+import { countServed, readServed, rolesServed, writeServed } from "../../../src/index/served.ts";
 import type { Role } from "../../../src/role.ts";
 
 let folder: string;
-let index: string;
-let file: string;
+let generation: string;
 beforeEach(() => {
   folder = mkdtempSync("/tmp/served-");
-  index = `${folder}/index.sqlite`;
-  file = servedFileOf(index);
+  generation = `${folder}/generation-1`;
+  mkdirSync(generation);
+  symlinkSync("generation-1", `${folder}/current`);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const all: Role[] = ["repo", "appendonly", "admin"];
-const served = (inIndex: Role[] | null, onSystem: Role[] = []) => [
-  ...rolesServed(index, inIndex && new Set(inIndex), new Set(onSystem)),
-];
+const served = (inIndex: Role[] | null) => [...rolesServed(folder, inIndex && new Set(inIndex))];
 
 test("counts accounts of key files, not that of BORG_SSHKEYS, and is read as it was written", () => {
   const counts = countServed([
@@ -31,9 +23,9 @@ test("counts accounts of key files, not that of BORG_SSHKEYS, and is read as it 
     { role: "admin", source: "BORG_SSHKEYS" },
   ]);
   expect(counts).toEqual({ repo: 2, appendonly: 0, admin: 0 });
-  writeServed(file, counts);
-  expect(readServed(file)).toEqual(counts);
-  expect(readFileSync(file, "utf8")).toBe('{"repo":2,"appendonly":0,"admin":0}\n');
+  writeServed(generation, counts);
+  expect(readServed(generation)).toEqual(counts);
+  expect(readFileSync(`${generation}/served.json`, "utf8")).toBe('{"repo":2,"appendonly":0,"admin":0}\n');
 });
 
 test.each([
@@ -49,22 +41,24 @@ test.each([
   '{"repo":1.5,"appendonly":0,"admin":0}',
   "\0\0\0",
 ])("%j does not answer, so that the index is asked, and without it every role may be served", (content) => {
-  writeFileSync(file, content);
-  expect(readServed(file)).toBeNull();
-  expect(served(["admin"], ["repo"])).toEqual(["admin"]);
-  expect(served(null, ["repo"])).toEqual(all);
-});
-
-test("file and index count together: a crash may have left one of before", () => {
-  writeServed(file, { repo: 1, appendonly: 0, admin: 0 });
-  expect(served(["admin"])).toEqual(["repo", "admin"]);
-  expect(served([])).toEqual(["repo"]);
-  expect(served(null, ["appendonly"])).toEqual(["repo"]);
-});
-
-test("an index that cannot answer, and nothing next to it, may serve every role; if nothing was published, the system decides", () => {
-  expect(served(null)).toEqual([]);
-  expect(served(null, ["repo"])).toEqual(["repo"]);
-  writeFileSync(index, "no database");
+  writeFileSync(`${generation}/served.json`, content);
+  expect(readServed(generation)).toBeNull();
+  expect(served(["admin"])).toEqual(["admin"]);
   expect(served(null)).toEqual(all);
+});
+
+test("what is counted beside the index tells, whatever the index does", () => {
+  writeServed(generation, { repo: 1, appendonly: 0, admin: 0 });
+  for (const inIndex of [null, [], ["admin"] as Role[]]) expect(served(inIndex)).toEqual(["repo"]);
+});
+
+test("where nothing was ever published nothing is served; a trace of it, and every role may be", () => {
+  rmSync(`${folder}/current`);
+  // A first publication that did not come to its end leaves this.
+  expect(served(null)).toEqual([]);
+  for (const trace of ["current", "index.sqlite", "served.json"]) {
+    symlinkSync("nowhere", `${folder}/${trace}`);
+    expect(served(null)).toEqual(all);
+    rmSync(`${folder}/${trace}`);
+  }
 });
