@@ -11,6 +11,7 @@ import { strangeProblems } from "../repositories/strange-entries.ts";
 import { accountsWithoutDirectory } from "../repositories/survey.ts";
 import { type InForce, inForce } from "../server/in-force.ts";
 import {
+  accountLines,
   apply,
   check,
   countKeys,
@@ -28,12 +29,14 @@ import { endRevokedConnections } from "../sessions/session-end.ts";
 /** The commands that bring the server in step with its files, and those that only say what that would do. Each returns its exit code. */
 
 export function rebuildIndex(full: boolean): number {
-  const { accounts, keys, owner } = withLock(lockFile, () => {
+  const { accounts, planned, keys, owner } = withLock(lockFile, () => {
     const checked = demand(check(inForce(process.env), full ? "nothing" : "stat", showProgress));
-    const keys = publish(planPublication(checked, full ? "places" : "files"), showProgress);
-    return { accounts: checked.accounts, keys, owner: checked.inForce.settings.owner };
+    const planned = planPublication(checked, full ? "places" : "files");
+    const keys = publish(planned, showProgress);
+    return { accounts: checked.accounts, planned, keys, owner: checked.inForce.settings.owner };
   });
   say(`index: ${summary(accounts, keys)}`);
+  for (const line of accountLines(planned.accounts)) say(line);
   const [first, ...others] = accountsWithoutDirectory(accounts, owner);
   if (first !== undefined)
     note(

@@ -182,11 +182,18 @@ export function publish({ index, accounts }: Publication, progress: Progress): n
 /** A line for each change of accounts and directories. */
 export function linesOf({ accounts, repositories }: Pick<Applied, "accounts" | "repositories">): string[] {
   return [
-    ...accounts.add.map((name) => `account ${name}: added`),
-    ...accounts.change.map((name) => `account ${name}: changed`),
-    ...accounts.remove.map((name) => `account ${name}: removed (repositories stay)`),
+    ...accountLines(accounts),
     ...repositories.create.map((path) => `${path}: created`),
     ...ownerLines(repositories),
+  ];
+}
+
+/** A line for each change of accounts. */
+export function accountLines({ add, change, remove }: AccountPlan): string[] {
+  return [
+    ...add.map((name) => `account ${name}: added`),
+    ...change.map((name) => `account ${name}: changed`),
+    ...remove.map((name) => `account ${name}: removed (repositories stay)`),
   ];
 }
 
