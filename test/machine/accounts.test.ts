@@ -223,7 +223,7 @@ test("install refuses to take over an existing borg account", async () => {
   await machine.ok("cp /etc/passwd /client/passwd; echo 'borg:x:99:99::/:/bin/sh' >>/etc/passwd");
   expect(await machine.run("/usr/local/lib/borgserver/install system")).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("the account borg exists"),
+    stderr: expect.stringContaining("an account named borg exists"),
   });
   await machine.ok("cat /client/passwd >/etc/passwd");
 });
