@@ -136,7 +136,7 @@ describe("health", () => {
     expect(await health("healthy")).toMatchObject({ code: 0 });
   });
 
-  test("is bad when sshd does not accept connections, or is not there", async () => {
+  test("is bad when sshd does not accept connections, or does not run", async () => {
     await containers.signalSshd("healthy", "STOP");
     expect(await containers.run("ssh-keyscan -T 2 -p 2216 127.0.0.1")).toMatchObject({ stdout: "" });
     const stuck = containers.machine.spawn("ssh -p 2216 -o ConnectTimeout=5 127.0.0.1");

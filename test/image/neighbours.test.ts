@@ -101,7 +101,7 @@ describe("capabilities that are missing", () => {
     expect(stdout + stderr).not.toContain("WARNING");
   });
 
-  test("those that no start can do without stop it", async () => {
+  test("without those that it needs, a start stops", async () => {
     const { code, stderr } = await run(without("SETUID", "KILL"));
     expect({ code, stderr }).toMatchObject({
       code: 1,

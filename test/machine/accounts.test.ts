@@ -137,7 +137,7 @@ test("a rebuild that was killed at its rename leaves what a lost mount must not 
   expect(await accounts()).toBe(before);
 });
 
-test("an emptied role folder removes its accounts, and may then go", async () => {
+test("an emptied role folder removes its accounts, and may be removed then", async () => {
   await machine.ok("mv /sshkeys/repos /kept && mkdir /sshkeys/repos");
   expect(await machine.ok("update-borgusers")).toContain("removed (repositories stay)");
   await machine.ok("rmdir /sshkeys/repos && update-borgusers && mv /kept /sshkeys/repos");

@@ -128,7 +128,7 @@ test("a key that was offered and not proven does not count for the connection", 
   }
 });
 
-test("a session that does not listen to being asked is killed, with what it started", async () => {
+test("a session that ignores being asked to end is killed, with what it started", async () => {
   await machine.write(
     "/client/deaf",
     "#!/bin/sh\ntrap '' TERM HUP PIPE\nsleep 300 &\nwhile :; do sleep 1; done\n",

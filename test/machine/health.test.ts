@@ -75,7 +75,7 @@ describe.each([["-p 2222"], ["-o ListenAddress=127.0.0.2"], ["-o ListenAddress=[
 );
 
 describe("is bad", () => {
-  test("where sshd was stopped by a signal, although nobody waits yet", async () => {
+  test("where sshd was stopped by a signal, even if nobody waits yet", async () => {
     await restart("");
     await machine.ok("kill -STOP $(cat /run/borgserver/sshd.pid)");
     expect(await health()).toMatchObject({ code: 1, stdout: "sshd does not accept connections\n" });

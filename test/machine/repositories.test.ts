@@ -378,7 +378,7 @@ test("a repository that moved is opened without a question", async () => {
   expect(await machine.run("list --short /repos/moved </dev/null")).toMatchObject({ code: 0, stdout: "a\n" });
 });
 
-test("an update where no server was started takes nothing from the owner that it has", async () => {
+test("an update where no server was started re-owns nothing", async () => {
   await machine.stopServer();
   await machine.ok("mv /run/borgserver/settings.json /client/settings; chown -R 3001:3002 /repos");
   await machine.write("/sshkeys/repos/beside", await machine.makeKey("beside"));

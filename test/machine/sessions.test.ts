@@ -144,7 +144,7 @@ describe("a request for borg serve", () => {
   }
   const forced = "serve --restrict-to-repository /repos/web";
 
-  test("keeps how much the client wants to be told, and nothing else", async () => {
+  test("keeps how much the client wants to have logged, and nothing else", async () => {
     expect(await served("borg serve --umask=077 --info")).toBe(`${forced} --info`);
     expect(await served("borg serve --debug --debug-topic=repo")).toBe(
       `${forced} --debug --debug-topic=repo`,
@@ -184,7 +184,7 @@ describe("a request for borg serve", () => {
     },
   );
 
-  test("by an admin that is refused names a repository to be", async () => {
+  test("of an admin that is refused shows what a repository would be called", async () => {
     const { stderr } = await machine.ssh("boss", "boss@127.0.0.1 whoami");
     expect(stderr).toContain("as in: borg list ssh://boss@HOST/repos/NAME\n");
   });
@@ -215,7 +215,7 @@ describe("a request for borg serve", () => {
     );
   });
 
-  test("that is refused tells a borg client why each time, over a slow link too", async () => {
+  test("that is refused tells a borg client why every time, over a slow link too", async () => {
     const slow = {
       BORG_RSH: `${machine.client("web").BORG_RSH} -o 'ProxyCommand=python3 ${programs}/slow_link.py'`,
     };

@@ -293,7 +293,7 @@ describe("where the index is damaged,", () => {
     expect(login()).toEqual({ fault: expect.stringMatching(/JSON/) });
   });
 
-  test("a role that it says nothing about lets nobody in", () => {
+  test("a role that it does not mention lets nobody in", () => {
     alter("DELETE FROM role WHERE name = 'repo'");
     expect(login()).toBeNull();
     expect(isGranted(file, "web", "SHA256:7")).toBe(false);

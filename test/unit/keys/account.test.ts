@@ -47,7 +47,7 @@ test.each([
   });
 });
 
-test("a name that passes is a word of passwd(5), of a shell and of a path", () => {
+test("an accepted name is a plain word in passwd(5), in a shell and in a path", () => {
   let passed = 0;
   fc.assert(
     fc.property(

@@ -202,7 +202,7 @@ describe("sshpk reads each key a second time, and by itself", () => {
   });
 });
 
-test("what no parser here sees, ssh-keygen as the referee refuses", () => {
+test("ssh-keygen, as the referee, refuses what no parser here notices", () => {
   const offCurve = Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)]);
   const lines = [
     ed25519,
@@ -216,7 +216,7 @@ test("what no parser here sees, ssh-keygen as the referee refuses", () => {
   expect(refusedBySshKeygen([])).toEqual([]);
 });
 
-describe("no input, whatever it is,", () => {
+describe("any input", () => {
   /** Lines near a good one: parts of it, dropped, doubled, and mixed with what attackers use. */
   const spice = fc.constantFrom(
     " ",
@@ -248,7 +248,7 @@ describe("no input, whatever it is,", () => {
     .map(([at, text]) => ed25519.slice(0, at) + text + ed25519.slice(at));
   const line = fc.oneof(near, altered, fc.string({ unit: "binary" }));
 
-  test("gives a key whose fields have anything but their own characters", () => {
+  test("gives keys whose fields contain only the characters of their type", () => {
     let taken = 0;
     fc.assert(
       fc.property(line, (text) => {
@@ -265,7 +265,7 @@ describe("no input, whatever it is,", () => {
     expect(taken).toBeGreaterThan(100);
   });
 
-  test("gives another key than the one in the line", () => {
+  test("gives only the key that is in the line", () => {
     let taken = 0;
     fc.assert(
       fc.property(altered, (text) => {

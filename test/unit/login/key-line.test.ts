@@ -72,7 +72,7 @@ describe("whatever the fields are,", () => {
     expect(composed).toBeGreaterThan(50);
   });
 
-  test("a good line comes out of good fields", () => {
+  test("good fields give a good line", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
         const command = forcedCommand(role, account, extra, 3);

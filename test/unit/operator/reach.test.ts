@@ -41,7 +41,7 @@ describe("an operator's command reaches the repository that its words name, and 
     expect(reach("list /client::a")).toEqual({ repository: null, also: ["/client"], look: [] });
   });
 
-  test("and none where there is none of that name", () => {
+  test("and nothing if there is none of that name", () => {
     expect(reach("list /repos/none")).toEqual({ repository: null, also: [], look: [] });
     expect(reach("list ssh://me@elsewhere/repos/web")).toEqual({ repository: null, also: [], look: [] });
     expect(reach("--version")).toEqual({ repository: null, also: [], look: [] });
@@ -77,7 +77,7 @@ test("only borg init begins a repository, and the one that it names", () => {
     for (const folder of ["/repos", "/repos/web"]) expect(begun(words, folder)).toBeNull();
 });
 
-test("paths in the environment that borg goes by are reached", () => {
+test("paths in the environment that borg uses are reached", () => {
   const environment = {
     BORG_KEY_FILE: "/keys/my key",
     BORG_PASSCOMMAND: "sh -c 'cat /out/list'",
@@ -118,7 +118,7 @@ test("a folder that the owner cannot see is left out", () => {
   expect(reach("list /repos/web", "/root").also).toEqual([]);
 });
 
-test("what else the words name is reached too", () => {
+test("other things that the words name are reached too", () => {
   expect(reach("create /repos/web::a /etc --patterns-from=/out/list")).toEqual({
     repository: "/repos/web",
     also: ["/etc", "/out/list"],

@@ -161,7 +161,7 @@ test("without a time zone database there is UTC, and nothing else", () => {
   ]);
 });
 
-test("settings are what the environment gives that is made of them", () => {
+test("settings, made into an environment, are read from it the same", () => {
   for (const environment of [
     {},
     { PUID: "3", PGID: "4294967294", BORG_SANDBOX: "off", SSH_LOG_LEVEL: "VERBOSE", TZ: ":Europe/Berlin" },
