@@ -71,7 +71,7 @@ async function runCommand(words: string[]): Promise<number> {
     .usage("[--dry-run]")
     .summary("take up all changes in /sshkeys")
     .description(
-      "Takes up all changes in /sshkeys, by the content of every file: publishes a new index, adds, changes and removes accounts, makes repository directories, and ends what removed keys and accounts still have open.",
+      "Takes up all changes in /sshkeys, by the content of every file: publishes keys and accounts, makes repository directories, and ends what removed keys and accounts still have open.",
     )
     .option("--dry-run", "print what would be done, changing nothing")
     .addHelpText("after", example("docker exec borgserver update-borgusers --dry-run"))
@@ -84,9 +84,9 @@ async function runCommand(words: string[]): Promise<number> {
   index
     .command("rebuild")
     .usage("[--full]")
-    .summary("only publish changed keys")
+    .summary("publish changed keys, make no directories")
     .description(
-      "Reads what changed in /sshkeys and publishes a new index. The next login sees it, and what removed keys still have open is ended.",
+      "Reads the files in /sshkeys that changed, and publishes their keys and accounts. The next login sees them, and what removed keys still have open is ended. Makes no repository directories, as update-borgusers does.",
     )
     .option("--full", "read every file again, also those that look unchanged")
     .addHelpText("after", example("docker exec borgserver index rebuild"))

@@ -64,10 +64,10 @@ describe("index", () => {
     expect(stderr).toMatch(/^\/client\/web: the file holds a private key/);
   });
 
-  test("rebuild says when accounts are not in step", async () => {
+  test("rebuild says which account has no repository directory yet", async () => {
     await machine.ok("cp /client/stranger.pub /sshkeys/repos/later");
-    expect((await machine.run("index rebuild --full")).stderr).toContain(
-      "accounts differ from the index. To bring them in step: update-borgusers\n",
+    expect((await machine.run("index rebuild --full")).stderr).toBe(
+      "borgserver: the account later has no repository directory yet\n  To make what is missing: update-borgusers\n",
     );
     await machine.ok("rm /sshkeys/repos/later");
     expect(await machine.run("index rebuild")).toMatchObject({ code: 0, stderr: "" });
