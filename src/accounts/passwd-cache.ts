@@ -49,14 +49,14 @@ export const nothingPublished: PublishedAccounts = {
   size: 0,
 };
 
-/** What stands before a line: it ends the place before with an empty line, or begins a comment. */
+/** What comes before a line: it ends the place before with an empty line, or begins a comment. */
 const shown = "\n";
 const hidden = "#";
 
 /** The line in the first place says what the file is made of, and no index points to it. */
 const header = (digest: string) => `${hidden}${digest}`;
 
-/** How many places a line takes, with what stands before it and the line break. */
+/** How many places a line takes, with what comes before it and the line break. */
 const placesOf = (length: number) => Math.ceil((length + 2) / placeSize);
 
 /** A line that fills so many free places. No account has such a name (keys/account.ts). */
@@ -94,7 +94,7 @@ export function composePasswdCache(
   };
 }
 
-/** Which line stands where. */
+/** The line at each place. */
 interface Layout {
   places: Map<string, number>;
   /** For each place the name of the account whose line begins there, or what else does; none where the line before goes on. */
@@ -135,7 +135,7 @@ const handful = 4096;
 
 /**
  * The lines, each filled up with spaces to whole places.
- * @param textAt null where the line before goes on
+ * @param textAt null if the line before goes on there
  */
 function* placedLines(size: number, textAt: (place: number) => string | null): Generator<Buffer> {
   const block = Buffer.alloc((handful + mostPlaces) * placeSize, " ");

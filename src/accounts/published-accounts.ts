@@ -55,7 +55,7 @@ export function planAccountPublication(wanted: WantedAccounts, reuse: Reuse): Ac
   return { wanted, digest, from, ...planAccounts(published, wanted) };
 }
 
-/** Writes the files of the accounts into the folder of a publication, readable by root alone. */
+/** Writes the files of the accounts into the folder of a publication, readable only by root. */
 export function writeAccounts(generation: string, { wanted, digest, from }: AccountPublication): void {
   if (from === null) {
     for (const name of Object.values(files)) linkSync(`${generationFolder}/${name}`, `${generation}/${name}`);
@@ -107,7 +107,7 @@ function write(path: string, blocks: Iterable<Buffer>): void {
 }
 
 /**
- * Why the system does not know the published accounts, so that sshd would let nobody in; null where it does. Asks for
+ * Why the system does not know the published accounts, so that sshd would let nobody in; null if it does. Asks for
  * the one that exists always.
  */
 export function whyUnknown(): Refusal | null {

@@ -6,7 +6,7 @@ export interface AccountFiles {
   group: string;
 }
 
-/** The numeric ids of the role groups. Throws where the group file lacks one. */
+/** The numeric ids of the role groups. Throws if the group file lacks one. */
 export function roleGids({ group }: Pick<AccountFiles, "group">): Record<Role, number> {
   const gids = new Map(linesOf(group).map((line) => [nameOf(line), Number(line.split(":")[2])]));
   const gidOfRole = (role: Role) => {
@@ -73,7 +73,7 @@ export function ownIds(files: AccountFiles): Ids {
   };
 }
 
-/** The numeric primary group of an account. Throws where there is no such account. */
+/** The numeric primary group of an account. Throws if there is no such account. */
 export function gidOfAccount({ passwd }: Pick<AccountFiles, "passwd">, name: string): number {
   const line = linesOf(passwd).find((line) => nameOf(line) === name);
   if (!line) throw new Error(`the account ${name} does not exist. ${incomplete}`);

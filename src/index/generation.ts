@@ -63,7 +63,7 @@ export function publishGeneration<Result>(
   return result;
 }
 
-/** What an older server, or another program, leaves beside the link to the index. */
+/** What an older server, or another program, leaves next to the link to the index. */
 const ofOthers = [
   ...["served.json", "served.json.new", "index.sqlite.new"],
   ...["index.sqlite-journal", "index.sqlite-wal", "index.sqlite-shm"],
@@ -80,7 +80,7 @@ function allow(folder: string, group: number): void {
   chmodSync(folder, 0o750);
 }
 
-/** What a symlink says; null where there is none. */
+/** Where a symlink leads; null if there is none. */
 function linkTarget(path: string): string | null {
   try {
     return readlinkSync(path);

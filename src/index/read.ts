@@ -7,7 +7,7 @@ import { OperatorError } from "../problem.ts";
 import { type Role, roleNames } from "../role.ts";
 import { grantQuery, schemaVersion, whyUnreadable } from "./schema.ts";
 
-/** The accounts of a published index, with their keys. Throws where the index cannot answer. */
+/** The accounts of a published index, with their keys. Throws if the index cannot answer. */
 export function readIndex(file: string): Omit<Account, "state">[] {
   return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
@@ -27,7 +27,7 @@ export function readIndex(file: string): Omit<Account, "state">[] {
   });
 }
 
-/** Whether a published index lets an account in with a key: what a login asks. Throws where it cannot answer. */
+/** Whether a published index lets an account in with a key: what a login asks. Throws if it cannot answer. */
 export function isGranted(file: string, account: string, fingerprint: string): boolean {
   return withIndex(
     file,
@@ -61,7 +61,7 @@ export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
 
 /**
  * The roles that accounts of the key folder have in a published index, of whichever schema version: each had these
- * columns. Null where it cannot answer or is damaged.
+ * columns. Null if it cannot answer or is damaged.
  */
 export function rolesInIndex(file: string): Set<Role> | null {
   return answerOr(null, () =>

@@ -4,7 +4,7 @@ export const applicationId = 0x626f7267;
 /** Increased with every change of the tables. A program reads its own version only. */
 export const schemaVersion = 4;
 
-/** Why this program reads no index out of a database with these marks (PRAGMA application_id, user_version); null where it does. */
+/** Why this program does not read a database with these marks (PRAGMA application_id, user_version) as an index; null if it does. */
 export function whyUnreadable(application: unknown, version: unknown): string | null {
   if (application !== applicationId) return "it is not a borgserver index";
   if (version !== schemaVersion)

@@ -34,13 +34,13 @@ export function readServed(generation: string): Served | null {
  * The roles whose accounts are served: those of the file next to the index, else those of the index. All roles, if
  * neither can be read but something is published.
  * @param folder of the publications (generation.ts)
- * @param inIndex null where the index cannot answer
+ * @param inIndex null if the index cannot answer
  */
 export function rolesServed(folder: string, inIndex: ReadonlySet<Role> | null): ReadonlySet<Role> {
   const served = readServed(`${folder}/current`);
   if (served) return new Set(roleNames.filter((role) => served[role] > 0));
   if (inIndex) return inIndex;
-  // An older server's are the index itself, and served.json beside it.
+  // An older server's are the index itself, and served.json next to it.
   const isPublished = ["current", "index.sqlite", "served.json"].some((name) => isThere(`${folder}/${name}`));
   return new Set(isPublished ? roleNames : []);
 }

@@ -210,7 +210,7 @@ function contentRefusal(type: string, bytes: Buffer): Refusal | null {
   return refusals.find((refusal) => refusal !== damaged) ?? refusals[0] ?? null;
 }
 
-/** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null where they do not end exactly. */
+/** The length-prefixed strings (RFC 4251, 5) that the bytes consist of, or null if they do not end exactly. */
 function wireStrings(bytes: Buffer): Buffer[] | null {
   const parts: Buffer[] = [];
   let at = 0;

@@ -21,7 +21,7 @@ export function refusedBySshKeygen<Key extends { type: string; blob: string; fin
   return keys.filter(({ fingerprint }) => !read.has(fingerprint));
 }
 
-/** The public half ("type base64") of an unencrypted private key file, or null where ssh-keygen cannot read it. */
+/** The public half ("type base64") of an unencrypted private key file, or null if ssh-keygen cannot read it. */
 export function publicHalf(privateKeyFile: string): string | null {
   const { stdout, status } = sshKeygen(["-y", "-P", "", "-f", privateKeyFile]);
   return status === 0 ? stdout.trim().split(" ").slice(0, 2).join(" ") : null;

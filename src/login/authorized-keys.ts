@@ -46,8 +46,8 @@ async function denied(account: string, reason: string): Promise<number> {
 
 /**
  * Writes a line into sshd's log. That it arrives there hangs on a mistake of sshd's: it means to discard this output and
- * tests the flag of the other one (subprocess in misc.c, from 9.2 to 10.0). Where that is mended, sshd's own line that the
- * command failed is what is left, and `borgserver health` tells why.
+ * tests the flag of the other one (subprocess in misc.c, from 9.2 to 10.0). If that is repaired, sshd's own line that the
+ * command failed is what is left, and `borgserver health` says why.
  */
 async function say(line: string): Promise<void> {
   await write(stderr, `${printable(`borgserver: ${line}`)}\n`);

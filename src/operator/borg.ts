@@ -139,8 +139,8 @@ function makeFolder(path: string): boolean {
 }
 
 function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
-  // borg clears the lock of a process that is gone, but only under its own host id. In the server's container
-  // that is the sessions' (libexec/session). Elsewhere their processes cannot be seen and would all seem gone.
+  // borg clears the lock of a process that has ended, but only under its own host id. In the server's container that is
+  // the sessions' (libexec/session). Elsewhere their processes cannot be seen, and would all seem to have ended.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
   return {
     // borg asks before it opens a repository that it does not know, or knows from another place; these are all the server's own.

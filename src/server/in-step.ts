@@ -154,7 +154,7 @@ export interface Applied {
   remarks: Problem[];
 }
 
-/** Publishes, then makes the directories. A session before its directory is there is told so. */
+/** Publishes, then makes the directories. A session that comes before its directory is refused with that reason. */
 export function apply(planned: Plan, progress: Progress): Applied {
   const { owner, accounts, repositories, survey, known, remarks } = planned;
   const keys = publish(planned, progress);

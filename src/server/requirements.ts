@@ -101,7 +101,7 @@ function requireIds(): void {
         );
 }
 
-/** Throws where sshd would not find the accounts that were published. */
+/** Throws if sshd would not find the published accounts. */
 export function requireKnownAccounts(): void {
   const unknown = whyUnknown();
   if (unknown) throw new OperatorError(unknown.text, unknown.hint);
