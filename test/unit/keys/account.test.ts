@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nameProblem } from "../../../src/keys/account.ts";
+import { isLeftover, nameProblem } from "../../../src/keys/account.ts";
 
 test.each([
   "web01",
@@ -13,6 +13,8 @@ test.each([
   "a".repeat(255),
   "x-",
   "1.2",
+  "known_hosts-web",
+  "my-id_rsa",
 ])("%s can be a name", (name) => {
   expect(nameProblem(name)).toBeNull();
 });
@@ -45,6 +47,23 @@ test.each([
     text: expect.stringMatching(reason),
     hint: expect.stringContaining("Rename the file"),
   });
+});
+
+test.each([
+  ["web.pub", "e.g. web."],
+  ["web.pub.PUB", "e.g. web."],
+  ["web.pub.example.pub", "e.g. web.pub.example."],
+  ["id_rsa", "Rename the file to the name of its account"],
+  ["web.old", "without the ending"],
+])("what to do about %s is said", (name, hint) => {
+  expect(nameProblem(name)?.hint).toContain(hint);
+});
+
+test("only the first or last character of a name, or a whole name, shows that a tool left it", () => {
+  for (const name of [".git", "#web#", "@eaDir", "web~", "LOST+FOUND", "Thumbs.db"])
+    expect(isLeftover(name)).toBe(true);
+  for (const name of ["web", "a.b", "a#b", "a@b", "a~b", "thumbs.db.old", "my-desktop.ini"])
+    expect(isLeftover(name)).toBe(false);
 });
 
 test("an accepted name is a plain word in passwd(5), in a shell and in a path", () => {

@@ -12,6 +12,12 @@ test("a roster as borg writes it is read, and written back as borg reads it", ()
   const roster = { exclusive: [], shared: [{ host: "backup@123", pid: 17, thread: 0 }] };
   expect(parseRoster('{"exclusive": [], "shared": [["backup@123", 17, 0]]}')).toEqual(roster);
   expect(parseRoster('{"shared": [["backup@123", 17, 0]]}')).toEqual(roster);
+  const exclusive = '{"exclusive":[["backup@123",17,31]],"shared":[]}';
+  expect(parseRoster(exclusive)).toEqual({
+    exclusive: [{ host: "backup@123", pid: 17, thread: 31 }],
+    shared: [],
+  });
+  expect(formatRoster(parseRoster(exclusive)!)).toBe(exclusive);
   expect(parseRoster("{}")).toEqual({ exclusive: [], shared: [] });
   expect(formatRoster(roster)).toBe('{"exclusive":[],"shared":[["backup@123",17,0]]}');
 });
@@ -51,6 +57,12 @@ test.each([
   `{"shared": []${" ".repeat(largestRoster)}}`,
 ])("a roster that is none is refused whole: %.60s", (text) => {
   expect(parseRoster(text)).toBeNull();
+});
+
+test("a roster and a host may be as long as the longest", () => {
+  expect(parseRoster("{}".padEnd(largestRoster))).toEqual({ exclusive: [], shared: [] });
+  const host = "h".repeat(255);
+  expect(parseRoster(`{"shared": [["${host}", 1, 0]]}`)?.shared).toEqual([{ host, pid: 1, thread: 0 }]);
 });
 
 test("whatever a roster says, what is read of it are names and whole positive numbers, and writing it changes nothing", () => {

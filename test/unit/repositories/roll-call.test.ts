@@ -38,9 +38,9 @@ test("each repository is called, and what could be or was one is reported and fa
   const calls = callRoll({ entries, unaddressable }, accounts, known, () => "rm it");
   const result = (fails: boolean) =>
     calls.filter((call) => call.problem && call.fails === fails).map(({ path }) => path);
-  expect(calls.filter(({ problem }) => !problem).map(({ path }) => path)).toEqual([
-    "/repos/a",
-    "/repos/damaged",
+  expect(calls.filter(({ problem }) => !problem)).toEqual([
+    { path: "/repos/a", problem: null, fails: false },
+    { path: "/repos/damaged", problem: null, fails: false },
   ]);
   expect(result(true)).toEqual([
     "/repos/.hidden",
