@@ -78,14 +78,11 @@ export function readCommand(words: readonly string[]): BorgCommand {
       if (takesNextWord(word, command[0])) others.push(words[++at] ?? "");
     } else if (command.length === 0 || (command.length === 1 && groups.includes(command[0] ?? "")))
       command.push(word);
-    else if (repository === null && !isWithoutRepository(command)) repository = at;
+    else if (repository === null && !withoutRepository.includes(command.join(" "))) repository = at;
     else others.push(word);
   }
   return { name: command.join(" "), repository, others };
 }
-
-const isWithoutRepository = (command: readonly string[]) =>
-  withoutRepository.includes(command.join(" ")) || withoutRepository.includes(command[0] ?? "");
 
 /** Whether an option's value is the next word. borg accepts any beginning of a name, and several short options in one word (argparse). */
 function takesNextWord(word: string, command: string | undefined): boolean {

@@ -123,7 +123,7 @@ test.each([
   ["ADMIN_SERVE_EXTRA_ARGS", "--debug"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--remote-path=borg1"],
   ["ADMIN_SERVE_EXTRA_ARGS", "--"],
-  ["ADMIN_SERVE_EXTRA_ARGS", "--u=77"], // could be --umask or --upload-…: borg's to refuse
+  ["ADMIN_SERVE_EXTRA_ARGS", "--u=22"], // could be --umask or --upload-…: borg's to refuse
 ])("%s=%j is fine", (name, value) => {
   expect(read({ [name]: value }).problems).toEqual([]);
 });
