@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { formatMessage, formatProblem } from "../../src/problem.ts";
+import {
+  exitCode,
+  formatMessage,
+  formatProblem,
+  isRefusal,
+  OperatorError,
+  ProblemsFound,
+} from "../../src/problem.ts";
 import { caseNames, expectation, recipeNames } from "../corpus/corpus.ts";
 
 test("a problem is printed as file, line, what, and what to do", () => {
@@ -28,4 +35,25 @@ test("what is wrong starts with a small letter or a name, and has no full stop",
   );
   expect(texts.size).toBeGreaterThan(30);
   for (const text of texts) expect(text).toMatch(/^(["a-z]|RSA |DSA |OpenSSH ).*[^.]$/);
+});
+
+test("a refusal is known by what to do, and nothing else is one", () => {
+  expect(isRefusal({ text: "the key is bad", hint: "" })).toBe(true);
+  for (const value of [null, undefined, "hint", 5, {}, [], { text: "the key is bad" }])
+    expect(isRefusal(value)).toBe(false);
+});
+
+test("an error of an operator's command carries its exit code, and is a failure where none is given", () => {
+  expect(new OperatorError("it is late")).toMatchObject({ message: "it is late", hint: "", code: 1 });
+  expect(new OperatorError("it is late", "Hurry.", exitCode.usage)).toMatchObject({
+    hint: "Hurry.",
+    code: 2,
+  });
+  const problems = [{ where: "f", text: "the key is bad", hint: "Replace it." }];
+  expect(new ProblemsFound(problems, exitCode.keyProblems)).toMatchObject({
+    message: "problems found",
+    problems,
+    code: 3,
+  });
+  expect(exitCode).toEqual({ done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 });
 });
