@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { gatherAccounts } from "../../../src/keys/gather.ts";
 import { largestFile } from "../../../src/keys/key-file.ts";
@@ -42,6 +52,27 @@ test("each folder gives its role, and a folder that is missing is no problem", (
     skipped: [],
     problems: [],
   });
+});
+
+test("names come in the order of their bytes, whatever order the file system has", () => {
+  const names = "mzqhbxkdwanpvcgy".split("");
+  for (const name of names) put(`repos/${name}`);
+  expect(readKeyFolder(folder).accounts.map(({ name }) => name)).toEqual(names.toSorted());
+});
+
+test("no file stays open, and no more of one is read than a key file may have", () => {
+  put("repos/web");
+  mkdirSync(`${folder}/repos/folder`);
+  writeFileSync(`${folder}/repos/large`, "#");
+  truncateSync(`${folder}/repos/large`, 2 ** 40);
+  const open = () => readdirSync("/proc/self/fd").length;
+  const before = open();
+  for (let times = 0; times < 10; times++)
+    expect(readKeyFolder(folder).problems.map(({ where }) => where)).toEqual([
+      `${folder}/repos/folder`,
+      `${folder}/repos/large`,
+    ]);
+  expect(open()).toBeLessThan(before + 10);
 });
 
 test("how far the reading is, is shown for each folder", () => {
@@ -111,7 +142,7 @@ describe("a file that the index holds", () => {
     const hash = createHash("sha256").update(readFileSync(path)).digest("base64");
     return { size, mtime: mtimeMs, ctime: ctimeMs, inode: ino, device: dev, hash };
   };
-  const read = (published: ReturnType<typeof state>, trust: "stat" | "content") =>
+  const read = (published: ReturnType<typeof state>, trust: "stat" | "content" | undefined) =>
     readKeyFolder(folder, { published: new Map([[`${folder}/repos/web`, published]]), trust }).accounts;
 
   test("is not read again while stat(2) says that it is the same, and is where it did not", () => {
@@ -121,6 +152,7 @@ describe("a file that the index holds", () => {
       { name: "web", role: "repo", source: `${folder}/repos/web`, state: same, keys: null },
     ]);
     expect(read({ ...same, hash: "other" }, "stat")).toMatchObject([{ keys: null }]);
+    expect(read({ ...same, hash: "other" }, undefined)).toMatchObject([{ keys: null }]);
     for (const field of ["size", "mtime", "ctime", "inode", "device"] as const)
       expect(read({ ...same, [field]: same[field] + 1 }, "stat")).toMatchObject([{ keys: [{ line: 1 }] }]);
   });
@@ -183,6 +215,7 @@ test("next to the role folders, plain files are skipped, and what may hold keys 
   expect(problems.map(({ where }) => where)).toEqual(
     ["clients", "link", "lost"].map((name) => `${folder}/${name}`),
   );
+  for (const { hint } of problems) expect(hint).toContain("repos, repos-appendonly, admins");
 });
 
 describe("a name that is unlikely to be meant as an account is a problem that says what to do", () => {

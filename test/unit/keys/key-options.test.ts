@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { borgAccount } from "../../../src/keys/borg-sshkeys.ts";
 import { parseKeyFile } from "../../../src/keys/key-file.ts";
-import { parseKeyOptions as parse } from "../../../src/keys/key-options.ts";
+import { neverTakenOption, parseKeyOptions as parse } from "../../../src/keys/key-options.ts";
 import { keyLine } from "../../../src/login/key-line.ts";
 import { isRefusal } from "../../../src/problem.ts";
 
@@ -21,28 +21,56 @@ test.each([
   "::1",
   "2001:db8::5/128",
   "::/0",
+  "192.0.2.7/32",
+  "192.0.2.6/31",
+  "::ffff:192.0.2.1",
+  "2001:DB8::/32",
+  "192.0.2.*,!192.0.2.9",
+  "*:*",
   "!192.0.2.9,192.0.2.0/24",
 ])('from="%s" is taken as it is', (list) => {
   expect(parseKeyOptions(`from="${list}"`)).toEqual({ addresses: list, expires: "" });
 });
 
+const notAnAddress = /host names are not/;
+const notANetwork = /a network is not valid/;
+const beyondTheMask = /bits beyond its mask/;
+
 test.each([
-  "",
-  "192.0.2.1/24",
-  "2001:db8::1/32",
-  "192.0.2.0/33",
-  "2001:db8::/129",
-  "192.0.2.0/24/1",
-  "192.0.2.0/",
-  "192.0.2",
-  "fe80::1%eth0",
-  "web.example.org",
-  "*.example.org",
-  "!192.0.2.9",
-  "192.0.2.1,",
-  "192.0.2.1, 192.0.2.2",
-])('from="%s" is refused', (list) => {
-  expect(parseKeyOptions(`from="${list}"`)).toMatchObject({ text: expect.stringMatching(/^from: /) });
+  ["", notAnAddress],
+  ["192.0.2", notAnAddress],
+  ["fe80::1%eth0", notAnAddress],
+  ["web.example.org", notAnAddress],
+  ["*.example.org", notAnAddress],
+  ["10.*x", notAnAddress],
+  ["x10.*", notAnAddress],
+  ["192.0.2.1,", notAnAddress],
+  ["192.0.2.1, 192.0.2.2", notAnAddress],
+  ["!!192.0.2.1,*", notAnAddress],
+  ["192.0.2.0/33", notANetwork],
+  ["2001:db8::/129", notANetwork],
+  ["192.0.2.0/24/1", notANetwork],
+  ["192.0.2.0/", notANetwork],
+  ["192.0.2.0/1000", notANetwork],
+  ["192.0.2.0/+8", notANetwork],
+  ["192.0.2.0/8x", notANetwork],
+  ["10.*/8", notANetwork],
+  ["/8", notANetwork],
+  ["10/8", notANetwork],
+  ["::ffff:192.0.2.0/120", notANetwork],
+  ["fe80::%eth0/64", notANetwork],
+  ["192.0.2.1/24", beyondTheMask],
+  ["0.0.0.1/0", beyondTheMask],
+  ["192.0.2.127/31", beyondTheMask],
+  ["2001:db8::1/32", beyondTheMask],
+  ["::1/127", beyondTheMask],
+  ["!192.0.2.9", /exclusions alone/],
+  ["!192.0.2.9,!192.0.2.10", /exclusions alone/],
+])('from="%s" is refused, for its own reason, with an example', (list, reason) => {
+  expect(parseKeyOptions(`from="${list}"`)).toEqual({
+    text: expect.stringMatching(reason),
+    hint: expect.stringMatching(/as in from="!?192\.0\.2\./i),
+  });
 });
 
 test("a time with Z is UTC, one without is local, and both are written as UTC", () => {
@@ -53,6 +81,35 @@ test("a time with Z is UTC, one without is local, and both are written as UTC", 
   expect(expiry("20300101053000", "Asia/Kolkata")).toEqual({ addresses: "", expires: "20300101000000Z" });
   expect(expiry("20300101", "Asia/Kolkata")).toEqual({ addresses: "", expires: "20291231183000Z" });
 });
+
+test("a time is told to the second, from 1970 on", () => {
+  const expiry = (text: string) => parse(`expiry-time="${text}"`, "UTC");
+  expect(expiry("20300102030405Z")).toEqual({ addresses: "", expires: "20300102030405Z" });
+  expect(expiry("19700101Z")).toEqual({ addresses: "", expires: "19700101000000Z" });
+  expect(expiry("20280229Z")).toEqual({ addresses: "", expires: "20280229000000Z" });
+});
+
+test("what can be taken is said of what is not", () => {
+  for (const text of ['command="x"', "bogus", 'from="192.0.2.1",from="192.0.2.1"', ","])
+    expect(parseKeyOptions(text)).toMatchObject({ hint: expect.stringContaining('from="ADDRESS') });
+  expect(parseKeyOptions('expiry-time="soon"')).toMatchObject({
+    hint: expect.stringContaining('expiry-time="20301231Z"'),
+  });
+});
+
+test.each(["ptyx", "xpty", "pty;x", "pty-x", "ptyé", "", " pty"])(
+  "%j is no option that sshd knows",
+  (text) => {
+    expect(neverTakenOption(text)).toBeNull();
+  },
+);
+
+test.each(["pty", "PTY,restrict", "pty x", "pty\tx", 'pty"x"', 'command="x"'])(
+  "%j begins with an option that sshd knows",
+  (text) => {
+    expect(neverTakenOption(text)?.text).toMatch(/option (pty|command) /);
+  },
+);
 
 test("a local time that clocks show twice, or never, is taken as before the change", () => {
   const berlin = (text: string) => parse(`expiry-time="${text}"`, "Europe/Berlin");
@@ -71,6 +128,14 @@ test.each([
   "2030-01-01",
   "+1d",
   "20300101z",
+  "x20300101Z",
+  "20300101Zx",
+  "2030010112Z",
+  "2030010112345Z",
+  "20301231235960Z",
+  "20300000Z",
+  "19691231Z",
+  "00010101Z",
 ])('expiry-time="%s" is refused', (text) => {
   expect(parseKeyOptions(`expiry-time="${text}"`)).toMatchObject({ text: "expiry-time: not a valid time" });
 });
@@ -91,6 +156,7 @@ test.each([
   "no-pty",
   "no-agent-forwarding,no-port-forwarding,no-user-rc",
   "No-X11-Forwarding",
+  "touch-required",
   "restrict,RESTRICT",
 ])("%s takes away what no key has, and changes nothing", (text) => {
   expect(parseKeyOptions(text)).toEqual({ addresses: "", expires: "" });
@@ -116,6 +182,7 @@ test.each([
   ["agent-forwarding", "agent-forwarding"],
   ["X11-forwarding", "x11-forwarding"],
   ["no-touch-required", "no-touch-required"],
+  ["no-verify-required", "no-verify-required"],
   ["verify-required", "verify-required"],
 ])("the problem names %s, and not its value, in %s", (name, text) => {
   const refusal = parseKeyOptions(text);

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   fingerprintOf,
+  holdsKey,
   type PublicKey,
   parsePublicKey,
   refusedBySshpk,
@@ -26,6 +27,9 @@ function makeKey(...options: string[]): string {
 /** The base64 of SSH strings. */
 const wire = (...parts: (string | Buffer)[]) => wireBytes(...parts).toString("base64");
 
+/** The one line of a case of the corpus. */
+const lineOf = (name: string) => readCase(name).toString().trim();
+
 const ed25519 = makeKey("-t", "ed25519");
 const [, ed25519Blob = ""] = ed25519.split(" ");
 
@@ -41,7 +45,8 @@ describe("accepts, with ssh-keygen's own fingerprint", () => {
   test.each([
     ["Ed25519", ed25519],
     ["RSA, 2048 bits", makeKey("-t", "rsa", "-b", "2048")],
-    ["RSA, 16384 bits", readCase("rsa-16384").toString().trim()],
+    ["RSA, 16384 bits", lineOf("rsa-16384")],
+    ["RSA, exponent 3", lineOf("rsa-e-3")],
     ["ECDSA, 256 bits", ecdsa],
     ["ECDSA, 384 bits", makeKey("-t", "ecdsa", "-b", "384")],
     ["ECDSA, 521 bits", makeKey("-t", "ecdsa", "-b", "521")],
@@ -146,6 +151,57 @@ describe("refuses", () => {
       `sk-ssh-ed25519@openssh.com ${wire("sk-ssh-ed25519@openssh.com", bytes.subarray(-32))}`,
       /damaged/,
     ],
+    ["RSA with 2047 bits", lineOf("rsa-2047"), /2048.*2047/],
+    ["RSA with 16392 bits", lineOf("rsa-16392"), /over 16384.*16392/],
+    ["RSA with exponent 0", lineOf("rsa-e-0"), /damaged/],
+    ["RSA with an even exponent", lineOf("rsa-e-even"), /damaged/],
+    ["RSA with a negative exponent", lineOf("rsa-e-negative"), /damaged/],
+    ["RSA with an even modulus", lineOf("rsa-n-even"), /damaged/],
+    ["RSA with an empty modulus", `ssh-rsa ${wire("ssh-rsa", Buffer.from([3]), "")}`, /damaged/],
+    ["RSA without a modulus", `ssh-rsa ${wire("ssh-rsa", Buffer.from([3]))}`, /damaged/],
+    [
+      "RSA with another exponent that is damaged and a short modulus, for what can be mended",
+      `ssh-rsa ${wire("ssh-rsa", one, modulus(1024))}`,
+      /2048.*1024/,
+    ],
+    [
+      "33 bytes of key",
+      `ssh-ed25519 ${wire("ssh-ed25519", Buffer.concat([one, bytes.subarray(-32)]))}`,
+      /damaged/,
+    ],
+    [
+      "a y coordinate that is the field's prime plus 2",
+      `ssh-ed25519 ${wire("ssh-ed25519", Buffer.from(`ef${"ff".repeat(30)}7f`, "hex"))}`,
+      /damaged/,
+    ],
+    ["a field too many", `ssh-ed25519 ${wire("ssh-ed25519", bytes.subarray(-32), "x")}`, /damaged/],
+    [
+      "a length of three bytes",
+      `ssh-ed25519 ${Buffer.concat([bytes, Buffer.alloc(3)]).toString("base64")}`,
+      /damaged/,
+    ],
+    [
+      "a compressed point",
+      `ecdsa-sha2-nistp256 ${wire("ecdsa-sha2-nistp256", "nistp256", Buffer.concat([Buffer.from([2]), point.subarray(1, 33)]))}`,
+      /damaged/,
+    ],
+    [
+      "a point in another form",
+      `ecdsa-sha2-nistp256 ${wire("ecdsa-sha2-nistp256", "nistp256", Buffer.concat([Buffer.from([6]), point.subarray(1)]))}`,
+      /damaged/,
+    ],
+    [
+      "a FIDO key with an empty application",
+      `sk-ssh-ed25519@openssh.com ${wire("sk-ssh-ed25519@openssh.com", bytes.subarray(-32), "")}`,
+      /damaged/,
+    ],
+    ["a certificate of an old form", `ssh-rsa-cert-v00@openssh.com ${ed25519Blob}`, /certificates/],
+    [
+      "a type that only ends like a certificate's",
+      `${ed25519.split(" ")[0]}-cert-v01@openssh.comx ${ed25519Blob}`,
+      /not an OpenSSH public key/,
+    ],
+    ["base64 with three signs of padding", `ssh-ed25519 ${ed25519Blob}===`, /not valid base64/],
     ["a second line", `${ed25519}\n${ed25519}`, /control character/],
     ["a carriage return", `${ed25519}\rx`, /control character/],
     ["an escape sequence", `${ed25519} \x1b[2J`, /control character/],
@@ -155,6 +211,65 @@ describe("refuses", () => {
     const result = parsePublicKey(line);
     expect(isRefusal(result) && result.text).toMatch(reason);
     expect(isRefusal(result) && result.hint).not.toBe("");
+  });
+});
+
+describe("says what to do about", () => {
+  const copy = /from the client's \.pub file/;
+  const make = /ssh-keygen -t ed25519/;
+  const own = /on a line of its own/;
+  test.each([
+    ["a control character", `${ed25519}\x07`, copy],
+    ["a damaged key", `ssh-ed25519 ${wire("ssh-ed25519", "x")}`, copy],
+    ["a key that is cut short", `ssh-ed25519 ${ed25519Blob.slice(0, -2)}`, copy],
+    ["a key that is no base64", "ssh-ed25519 AAAA_", copy],
+    ["a key with another behind a semicolon", `${ed25519};${ed25519}`, own],
+    ["a key with another glued to it", `ssh-ed25519 ${ed25519Blob};${ed25519Blob}`, own],
+    ["a second key", `${ed25519} ${ed25519}`, own],
+    ["a certificate", `ssh-ed25519-cert-v01@openssh.com ${ed25519Blob}`, /plain public key/],
+    ["a DSA key", `ssh-dss ${wire("ssh-dss")}`, make],
+    ["a short RSA key", lineOf("rsa-2047"), make],
+    ["a long RSA key", lineOf("rsa-16392"), make],
+    ["a key that anybody can sign for", `ssh-ed25519 ${wire("ssh-ed25519", Buffer.alloc(32))}`, make],
+    ["prose", "the key will follow", make],
+    ["a list item", `- ${ed25519}`, /dash or the quotes/],
+    ["a list item behind blanks, in quotes", ` \t-"${ed25519}"`, /dash or the quotes/],
+    ["a key in quotes", `'${ed25519}'`, /dash or the quotes/],
+    ["words before a key", `example.org x ${ed25519}`, /before the key/],
+    ["an option and a word before a key", `pty x ${ed25519}`, /from="ADDRESS/],
+  ])("%s", (_, line, hint) => {
+    const result = parsePublicKey(line);
+    expect(isRefusal(result) && result.hint).toMatch(hint);
+  });
+});
+
+describe("a key inside of another text is seen", () => {
+  /** The base64 that all keys of a type start with. */
+  const startOf = (type: string) => wire(type).replace(/...=$|..==$/, "");
+  test.each([
+    ["with its type", `x ${ed25519}`],
+    ["behind a tab", `x\tssh-ed25519\tAAAA`],
+    ["as a certificate", "x ssh-ed25519-cert-v01@openssh.com AAAA"],
+    ["as an old certificate", "x ssh-rsa-cert-v00@openssh.com, AAAA"],
+    ["as a DSA key", "x ssh-dss AAAA"],
+    ["by its first bytes alone", `x${ed25519Blob.slice(0, 20)}`],
+    ["by the first bytes of a certificate", startOf("ssh-ed25519-cert-v01@openssh.com")],
+    ["by the first bytes of a FIDO key", startOf("sk-ssh-ed25519@openssh.com")],
+    ["by the first bytes of a FIDO key's certificate", startOf("sk-ssh-ed25519-cert-v01@openssh.com")],
+    ["by the first bytes of a DSA key", startOf("ssh-dss")],
+  ])("%s", (_, text) => {
+    expect(holdsKey(text)).toBe(true);
+  });
+
+  test.each([
+    ["a type alone", "ssh-ed25519"],
+    ["a type with a letter behind it", "ssh-ed25519xAAAA"],
+    ["another type", "ssh-xmss AAAA"],
+    ["a type with another character for its dot", "sk-ssh-ed25519@opensshxcom AAAA"],
+    ["base64 of something else", "AAAAB3NzaA"],
+    ["nothing", ""],
+  ])("%s is none", (_, text) => {
+    expect(holdsKey(text)).toBe(false);
   });
 });
 
