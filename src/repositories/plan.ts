@@ -63,8 +63,7 @@ export function planRepositories(
   };
 
   if (top.folder === null) plan.create.push(repositoryFolder);
-  else if (top.folder !== "link" && isRefusal(top.folder))
-    plan.blocked.push({ where: repositoryFolder, ...top.folder });
+  else if (isRefusal(top.folder)) plan.blocked.push({ where: repositoryFolder, ...top.folder });
   else if (top.folder !== "link") planDirectory(repositoryFolder, top.folder);
   if (top.records) planDirectory(recordsFolder, top.records);
   const isForeign = plan.blocked.length > 0 && !mayReown; // nothing is made there for another owner

@@ -20,7 +20,7 @@ test("names the line of each problem, and goes on after it", () => {
 test("twenty problems of one file are enough: a log that was dropped there would fill another", () => {
   const { keys, problems } = parse(`${"x\n".repeat(100_000)}${key}`);
   expect(keys).toEqual([]);
-  expect(problems).toHaveLength(21);
+  expect(problems.length).toBe(21); // if it is not, not a hundred thousand are to be printed
   expect(problems.at(-1)).toMatchObject({ line: 21, text: expect.stringContaining("not read") });
 });
 
