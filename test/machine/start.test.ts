@@ -13,7 +13,7 @@ const prepare = (options = "", env = {}) => machine.run(`borgserver prepare ${op
 
 describe("a server without a key", () => {
   test("starts, and says where keys belong", async () => {
-    const told = "no keys yet: put public keys into /sshkeys/repos";
+    const told = "there are no keys yet\n  Put public keys into /sshkeys/repos";
     expect(await prepare()).toMatchObject({ code: 0, stderr: expect.stringContaining(told) });
     await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
     expect(await prepare()).toMatchObject({ code: 0, stderr: expect.not.stringContaining("no keys yet") });
@@ -45,7 +45,7 @@ test("an ssh that does not tell its version stops the start", async () => {
   await machine.ok("mkdir -p /client/bin; ln -sf /bin/true /client/bin/ssh");
   const { code, stderr } = await prepare("", { PATH: "/client/bin:/usr/local/bin:/usr/bin:/bin" });
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^borgserver: ssh -V does not tell the version of OpenSSH.*openssh-server/);
+  expect(stderr).toMatch(/^borgserver: ssh -V does not show the version of OpenSSH.*openssh-server/);
 });
 
 describe("a trial session that shows no confinement is told:", () => {
