@@ -10,7 +10,8 @@ import functools
 import gc
 import os
 import shutil
-from typing import Any
+import sys
+from typing import Any, cast
 
 # borg looks its host's name up at every start, also where BORG_HOST_ID is set, and a name that /etc/hosts lacks may
 # ask a name server that never answers: a second for each (resolv.conf(5)) instead of ten.
@@ -63,4 +64,15 @@ def check(repository: Repository, repair: bool = False, **options: Any) -> Any:
 
 Repository.destroy = empty
 Repository.check = check
+
+# Beside this file, where -I does not look.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+import guard  # noqa: E402
+
+# libexec/session says for what; what it does not name has the rules that all have.
+guard.serve_as(cast(guard.Role, os.environ.pop("BORGSERVER_GUARD", "repo")))
+guard.install()
+# For a start of the server (src/server/borg-check.ts).
+if sys.argv[1:] == ["prove-guard"]:
+    raise SystemExit(guard.prove() or 0)
 raise SystemExit(main())

@@ -1,7 +1,7 @@
 import { repositoryFolder } from "./paths.ts";
 
 /** What a key may do. The role is the only thing that decides rights. */
-export type Role = "repo" | "appendonly" | "admin";
+export type Role = "repo" | "appendonly" | "restore" | "admin";
 
 /** For each role: the folder below /sshkeys that gives it, the group of its accounts, the setting with its extra arguments. */
 export const roles: Record<Role, { folder: string; group: string; setting: string }> = {
@@ -11,6 +11,7 @@ export const roles: Record<Role, { folder: string; group: string; setting: strin
     group: "borg-appendonly",
     setting: "APPENDONLY_SERVE_EXTRA_ARGS",
   },
+  restore: { folder: "repos-restore", group: "borg-restore", setting: "RESTORE_SERVE_EXTRA_ARGS" },
   admin: { folder: "admins", group: "borg-admin", setting: "ADMIN_SERVE_EXTRA_ARGS" },
 };
 
@@ -23,6 +24,22 @@ export function accountDirectory(role: Role, account: string): string {
 
 /** What the kernel can confine a session with: the version of Landlock's file system rules (landlock(7)), 0 for nothing. */
 export type Landlock = 0 | 1 | 2 | 3;
+
+/** What append-only is held to: what was backed up stays, or borg's own way, in which a compaction makes deletions final. */
+export type Deletions = "refused" | "kept";
+
+/** What a session is started with beside what its role says. */
+export interface Terms {
+  /** Appended to borg serve. */
+  extraArguments: string[];
+  landlock: Landlock;
+  deletions: Deletions;
+}
+
+/** Whether what a role promises rests on the guard in borg serve alone (libexec/guard.py). */
+export function restsOnGuard(role: Role, deletions: Deletions): boolean {
+  return role === "restore" || (role === "appendonly" && deletions === "refused");
+}
 
 /** The characters of a word in a forced command: none with a meaning for a shell, for sshd's option parser, or as a line break. */
 export const plainWord = /^[A-Za-z0-9@%+=:,./_-]+$/;

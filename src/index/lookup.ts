@@ -1,16 +1,14 @@
 import { Database } from "bun:sqlite";
 import { file as fileAt } from "bun";
 import type { Limits } from "../keys/key-options.ts";
-import type { Landlock, Role } from "../role.ts";
+import type { Role, Terms } from "../role.ts";
 import { grantQuery, whyUnreadable } from "./schema.ts";
 
 /** What an account may do with a key. */
-export interface Grant extends Limits {
+export interface Grant extends Limits, Terms {
   role: Role;
   type: string;
   blob: string;
-  extraArguments: string[];
-  landlock: Landlock;
 }
 
 /** Longest wait for a lock, in milliseconds. Nothing should lock a published index, and a login must not wait for what does. */

@@ -2,7 +2,7 @@ import { chmodSync, chownSync } from "node:fs";
 import { type Database, openDatabase } from "../database.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import { counted, type Progress } from "../progress.ts";
-import { type Landlock, type Role, roleNames } from "../role.ts";
+import { type Deletions, type Landlock, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
 
 /** All that an index says. */
@@ -12,6 +12,8 @@ export interface IndexContent {
   extraArguments: Readonly<Record<Role, string[]>>;
   /** How sessions are confined. */
   landlock: Landlock;
+  /** What append-only is held to. */
+  deletions: Deletions;
 }
 
 /**
@@ -62,14 +64,14 @@ function carryOver(accounts: readonly string[], database: Database): void {
 }
 
 function insert(
-  { accounts, extraArguments, landlock }: IndexContent,
+  { accounts, extraArguments, landlock, deletions }: IndexContent,
   database: Database,
   progress: Progress,
 ): void {
-  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?)");
+  const role = database.prepare("INSERT INTO role VALUES (?, ?, ?, ?)");
   const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const name of roleNames) role.run(name, JSON.stringify(extraArguments[name]), landlock);
+  for (const name of roleNames) role.run(name, JSON.stringify(extraArguments[name]), landlock, deletions);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index", progress)) {
     if (keys === null) continue;
     const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};

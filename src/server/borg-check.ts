@@ -21,6 +21,16 @@ export function testBorg(owner: Owner): string {
   return `borg ${version}`;
 }
 
+/**
+ * Whether the guard (libexec/guard.py) holds with this borg, which may be another than it was made for: serves a
+ * throwaway repository as the owner, in each role.
+ * @returns what it failed at; empty where it holds
+ */
+export function proveGuard(owner: Owner): string {
+  const { status, stderr, error } = borg(["prove-guard"], { BORG_SELFTEST: "disabled" }, owner);
+  return error || status !== 0 ? (error?.message ?? lastLine(stderr)) || `it ended with ${status}` : "";
+}
+
 /** Extra arguments that borg serve refuses, judged by borg itself: given no client, it parses them and ends. */
 export function refusedExtraArguments({ extraArguments }: Settings, owner: Owner | null): Problem[] {
   return roleNames.flatMap((role) => {

@@ -14,6 +14,8 @@ export interface InForce {
   settings: Settings;
   /** How sessions are confined, as the start found out; before a start, fully. */
   landlock: Landlock;
+  /** Why the guard in borg serve does not hold here, as the start found out; empty where it does, and before a start. */
+  unguarded: string;
   /** Whether the server was started in this container. */
   isServing: boolean;
 }
@@ -25,7 +27,14 @@ export interface InForce {
 export function inForce(environment: Environment): InForce {
   const { settings, problems } = readAll(environment);
   if (problems.length > 0) throw new ProblemsFound(problems, exitCode.settingProblems);
-  return inForceSinceStart() ?? { settings, landlock: settings.sandbox === "off" ? 0 : 3, isServing: false };
+  return (
+    inForceSinceStart() ?? {
+      settings,
+      landlock: settings.sandbox === "off" ? 0 : 3,
+      unguarded: "",
+      isServing: false,
+    }
+  );
 }
 
 /** What the server was started with in this container, or null if it was not. Throws if the record of that is damaged. */
@@ -48,8 +57,8 @@ export function inForceSinceStart(): InForce | null {
 }
 
 /** Records it for the commands that follow the start. There is nothing secret in it. */
-export function keepInForce(settings: Settings, landlock: Landlock): void {
-  writeFileSync(`${settingsFile}.new`, textOf(settings, landlock), { mode: 0o644 });
+export function keepInForce(inForce: Omit<InForce, "isServing">): void {
+  writeFileSync(`${settingsFile}.new`, textOf(inForce), { mode: 0o644 });
   renameSync(`${settingsFile}.new`, settingsFile);
 }
 
@@ -59,8 +68,8 @@ export function readAll(environment: Environment): { settings: Settings; problem
   return { settings, problems: [...problems, ...borgAccount(settings).problems] };
 }
 
-const textOf = ({ owner, ...settings }: Settings, landlock: Landlock) =>
-  JSON.stringify({ ...owner, ...settings, landlock });
+const textOf = ({ settings: { owner, ...settings }, landlock, unguarded }: Omit<InForce, "isServing">) =>
+  JSON.stringify({ ...owner, ...settings, landlock, unguarded });
 
 /** Null if there is no file; empty if it cannot be read, or is empty. */
 function readKept(): string | null {
@@ -74,10 +83,11 @@ function readKept(): string | null {
 /** What was recorded, if each value is what its own environment would give; otherwise null. */
 function parseKept(text: string): InForce | null {
   try {
-    const { uid, gid, landlock, ...kept } = JSON.parse(text);
+    const { uid, gid, landlock, unguarded, ...kept } = JSON.parse(text);
     const { settings, problems } = readAll(environmentOf({ owner: { uid, gid }, ...kept }));
-    const isWhole = problems.length === 0 && [0, 1, 2, 3].includes(landlock);
-    return isWhole && textOf(settings, landlock) === text ? { settings, landlock, isServing: true } : null;
+    const found = { settings, landlock, unguarded };
+    const isWhole = problems.length === 0 && [0, 1, 2, 3].includes(landlock) && typeof unguarded === "string";
+    return isWhole && textOf(found) === text ? { ...found, isServing: true } : null;
   } catch {
     return null;
   }

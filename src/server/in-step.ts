@@ -24,7 +24,7 @@ import { knownRepositories, recordRepositories } from "../repositories/known-rep
 import { accountPaths, ownerLines, planRepositories, type RepositoryPlan } from "../repositories/plan.ts";
 import { remarksOn } from "../repositories/remarks.ts";
 import { isSameDirectory, lookAtTop, type Survey, survey } from "../repositories/survey.ts";
-import { type Role, roles } from "../role.ts";
+import { type Role, restsOnGuard, roles } from "../role.ts";
 import type { InForce } from "./in-force.ts";
 
 /**
@@ -49,7 +49,8 @@ export function check(inForce: InForce, trust: Trust | "nothing", progress: Prog
   const reading = { ...unchanged, timeZone, progress };
   const gathered = gatherAccounts(keyFolder, borgKeys, systemNames(readAccountFiles()), reading);
   const lost = lostFolders(gathered.missing);
-  return { ...gathered, problems: [...gathered.problems, ...lost], inForce, lost };
+  const unkept = unkeptRoles(gathered.accounts, inForce);
+  return { ...gathered, problems: [...gathered.problems, ...lost, ...unkept], inForce, lost };
 }
 
 /** Throws all problems, if there are any. */
@@ -68,6 +69,19 @@ function lostFolders(missing: readonly Role[]): Problem[] {
       where: `${keyFolder}/${roles[role].folder}`,
       text: "the folder is missing, but its accounts are served",
       hint: "Mount it again. To remove those accounts, make it an empty folder.",
+    }));
+}
+
+/** With a borg in which the guard does not hold, nobody may believe that it does. */
+function unkeptRoles(accounts: readonly FoundAccount[], { settings, unguarded }: InForce): Problem[] {
+  if (unguarded === "") return [];
+  const found = new Set(accounts.map(({ role }) => role));
+  return [...found]
+    .filter((role) => restsOnGuard(role, settings.deletions))
+    .map((role) => ({
+      where: `${keyFolder}/${roles[role].folder}`,
+      text: `what this role promises cannot be kept with the borg that is installed: ${unguarded}`,
+      hint: `Install another borg 1.x${role === "appendonly" ? ", or set APPENDONLY_DELETIONS=kept for borg's own append-only" : ""}.`,
     }));
 }
 
@@ -121,7 +135,7 @@ export function planPublication(
 ): Publication {
   const wanted = wantedAccounts(accounts, settings.owner.uid, roleGids(readAccountFiles()));
   return {
-    index: { accounts, extraArguments: settings.extraArguments, landlock },
+    index: { accounts, extraArguments: settings.extraArguments, landlock, deletions: settings.deletions },
     accounts: planAccountPublication(wanted, reuse),
   };
 }

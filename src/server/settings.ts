@@ -1,6 +1,6 @@
 import type { Owner } from "../owner.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
-import { plainWord, type Role, roleNames, roles } from "../role.ts";
+import { type Deletions, plainWord, type Role, roleNames, roles } from "../role.ts";
 
 /** What the operator set in the environment, validated. It never changes after it was read. */
 export interface Settings {
@@ -12,6 +12,8 @@ export interface Settings {
   borgKeys: string;
   /** Appended to borg serve, by role. */
   extraArguments: Record<Role, string[]>;
+  /** What append-only is held to. */
+  deletions: Deletions;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
   /** The time zone of an expiry-time without Z, by its name in the time zone database. */
@@ -27,6 +29,7 @@ export interface ReservedIds {
 }
 
 const sandboxes = ["auto", "require", "off"] as const;
+const deletions = ["refused", "kept"] as const;
 const logLevels = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
 const largestId = 2 ** 32 - 2; // (uid_t) -1 means "no change" to chown(2)
 const usualId = 1000;
@@ -64,6 +67,7 @@ export function readSettings(
     extraArguments: Object.fromEntries(
       roleNames.map((role) => [role, readWords(roles[role].setting)]),
     ) as Record<Role, string[]>,
+    deletions: read("APPENDONLY_DELETIONS", (text) => oneOf(deletions, text), "refused"),
     logLevel: read("SSH_LOG_LEVEL", (text) => oneOf(logLevels, text), "INFO"),
     timeZone: read("TZ", (text) => parseTimeZone(text, hasZone), utc),
   };
@@ -123,6 +127,7 @@ export function environmentOf(settings: Settings): Environment {
     PGID: `${settings.owner.gid}`,
     BORG_SSHKEYS: settings.borgKeys,
     BORG_SANDBOX: settings.sandbox,
+    APPENDONLY_DELETIONS: settings.deletions,
     SSH_LOG_LEVEL: settings.logLevel,
     TZ: settings.timeZone,
     ...Object.fromEntries(

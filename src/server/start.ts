@@ -15,7 +15,7 @@ import {
 import { type Landlock, roleNames, roles } from "../role.ts";
 import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
-import { refusedExtraArguments, testBorg } from "./borg-check.ts";
+import { proveGuard, refusedExtraArguments, testBorg } from "./borg-check.ts";
 import { probeConfinement } from "./confinement.ts";
 import { copyHostKeys, type HostKey, makeMissingHostKeys } from "./host-keys.ts";
 import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
@@ -35,7 +35,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   const openssh = readOpensshVersion();
   const { borg, checked, hostKeys, unconfined, planned, done, locks } = withLock(lockFile, () => {
     const found = checkEverything(environment);
-    const { settings, landlock } = found.checked.inForce;
+    const { settings } = found.checked.inForce;
     const planned = plan(found.checked, "nothing", showProgress);
     const done = apply(planned, showProgress);
     requireKnownAccounts();
@@ -44,12 +44,12 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
     writeSshdConfig(found.hostKeys, settings.logLevel, openssh.version, sshdOptions);
     makeConnectionFolder();
-    keepInForce(settings, landlock);
+    keepInForce(found.checked.inForce);
     return { ...found, planned, done, locks };
   });
 
   const { accounts } = checked;
-  const { settings, landlock } = checked.inForce;
+  const { settings, landlock, unguarded } = checked.inForce;
   note(`${borg}, ${openssh.name}`);
   note(
     `serving ${summary(accounts, done.keys)}; repositories belong to ${settings.owner.uid}:${settings.owner.gid}`,
@@ -62,6 +62,11 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   if (landlock === 0)
     note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
   else note(`sessions are confined by the kernel (Landlock)${unconfined && `, but ${unconfined}`}`);
+  if (unguarded)
+    note(
+      `${warning}the guard in borg serve does not hold with this borg: ${unguarded}`,
+      "A client can harm another's running backup of the same repository. Install another borg 1.x.",
+    );
   for (const { publicKey } of hostKeys) {
     const [type, blob = ""] = publicKey.split(" ");
     note(`host key ${fingerprintOf(blob)} (${type})`);
@@ -137,7 +142,8 @@ function checkEverything(environment: Environment): Found {
       hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
     });
 
-  const checked = check({ settings, landlock, isServing: true }, "nothing", showProgress);
+  const unguarded = owner ? proveGuard(owner) : "";
+  const checked = check({ settings, landlock, unguarded, isServing: true }, "nothing", showProgress);
   // Never write into a mount point whose mount is missing.
   if (checked.lost.length === 0) {
     makeMissingFolders();

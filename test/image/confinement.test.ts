@@ -21,14 +21,25 @@ async function serve(name: string, port: number, options = ""): Promise<void> {
 }
 
 /** What the attacker achieved in a session of this account. */
-function achieved(name: string, port: number, account: string, key = "web"): Promise<string[]> {
-  return achievedIn(name, () => containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`));
+function achieved(
+  name: string,
+  port: number,
+  account: string,
+  key = "web",
+  attacker = `${programs}/attacker`,
+): Promise<string[]> {
+  const session = () => containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`);
+  return achievedIn(name, session, attacker);
 }
 
 /** What the attacker achieved in place of the borg that this runs. */
-async function achievedIn(name: string, run: () => Promise<Result>): Promise<string[]> {
+async function achievedIn(
+  name: string,
+  run: () => Promise<Result>,
+  attacker = `${programs}/attacker`,
+): Promise<string[]> {
   await containers.ok(
-    `cp ${programs}/attacker /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
+    `cp ${attacker} /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
   );
   await containers.ok(
     `podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && mv borg borg.real && ln -s attacker borg'`,
@@ -100,6 +111,25 @@ describe("a confined session", () => {
       );
     expect(await achievedIn("confined", run)).toEqual([own]);
     expect(await containers.ok("cat /confined/repos/db/file")).toBe("secret\n");
+  });
+
+  test("of a key that may only restore reads its repository and writes nowhere, even with a compromised borg", async () => {
+    await containers.ok("mv /confined/sshkeys/repos/web /client/web.away");
+    await containers.drop("confined", "repos-restore/web", "web");
+    await containers.ok("podman exec confined update-borgusers");
+    await containers.ok("echo mine >/confined/repos/web/mine && chown 1000:1000 /confined/repos/web/mine");
+    const own = [
+      "cat /repos/web/mine",
+      "echo x >>/repos/web/mine",
+      "rm /repos/web/mine",
+      "echo x >/repos/web/new",
+    ];
+    await containers.machine.write("/client/more", own.map((each) => `try '${each}'\n`).join(""));
+    await containers.ok(`cat ${programs}/attacker /client/more >/client/attacker.more`);
+    expect(await achieved("confined", 2240, "web", "web", "/client/attacker.more")).toEqual(own.slice(0, 1));
+    await containers.ok(
+      "rm /confined/repos/web/mine /confined/sshkeys/repos-restore/web && mv /client/web.away /confined/sshkeys/repos/web && podman exec confined update-borgusers",
+    );
   });
 
   test("of an admin reaches /repos and nothing else", async () => {

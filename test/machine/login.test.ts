@@ -74,7 +74,9 @@ test("sshd's configuration says all that logins rest on", async () => {
       "authorizedkeysfile none",
       "authorizedkeyscommand /usr/local/bin/borgserver authorized-keys %u %f",
       "authorizedkeyscommanduser borgkeys",
-      ...["borg-repo", "borg-appendonly", "borg-admin"].map((group) => `allowgroups ${group}`),
+      ...["borg-repo", "borg-appendonly", "borg-restore", "borg-admin"].map(
+        (group) => `allowgroups ${group}`,
+      ),
       "authenticationmethods publickey",
       "passwordauthentication no",
       "kbdinteractiveauthentication no",

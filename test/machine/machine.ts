@@ -68,7 +68,9 @@ export class Machine {
       machine.#process.stderr!.on("data", read);
       machine.#process.on("exit", () => reject(new Error(`the machine did not start: ${printed}`)));
     });
-    await machine.ok(`mkdir -p /client /sshkeys/repos /sshkeys/repos-appendonly /sshkeys/admins`);
+    await machine.ok(
+      `mkdir -p /client /sshkeys/repos /sshkeys/repos-appendonly /sshkeys/repos-restore /sshkeys/admins`,
+    );
     return machine;
   }
 

@@ -69,7 +69,7 @@ const problems: [string, RegExp][] = [
   ],
 ];
 const undo =
-  "find /sshkeys -mindepth 1 -maxdepth 2 ! -path /sshkeys/repos/web ! -path '/sshkeys/host*' ! -name repos ! -name repos-appendonly ! -name admins -exec rm -rf {} +; ls -R /sshkeys";
+  "find /sshkeys -mindepth 1 -maxdepth 2 ! -path /sshkeys/repos/web ! -path '/sshkeys/host*' ! -name repos ! -name repos-appendonly ! -name repos-restore ! -name admins -exec rm -rf {} +; ls -R /sshkeys";
 
 test("every problem is listed at once, with exit 3, and the old index still serves", async () => {
   const index = await machine.ok(

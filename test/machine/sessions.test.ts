@@ -101,6 +101,7 @@ describe("no forwarding of any kind", () => {
       const known = [
         "BORG_HOST_ID",
         "BORG_SELFTEST",
+        "BORGSERVER_GUARD",
         "HOME",
         "LANG",
         "LOGNAME",

@@ -189,6 +189,8 @@ test("the stored settings are whole, or reported as damaged and not used at all"
       { ...kept, extraArguments: { ...kept.extraArguments, admin: ["a b"] } },
       { ...kept, landlock: 9 },
       { ...kept, landlock: "3" },
+      { ...kept, unguarded: false },
+      { ...kept, deletions: "asked" },
       { ...kept, sandbox: "maybe" },
       { ...kept, logLevel: "LOUD" },
       { ...kept, timeZone: "Mars/Olympus" },

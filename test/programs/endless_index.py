@@ -16,8 +16,8 @@ new = sqlite3.connect(file)
 for name, value in marks.items():
     new.execute(f"PRAGMA {name} = {value}")
 new.executescript("""
-CREATE TABLE role (name, arguments, landlock);
-INSERT INTO role VALUES ('none', '[]', 0);
+CREATE TABLE role (name, arguments, landlock, deletions);
+INSERT INTO role VALUES ('none', '[]', 0, '');
 CREATE VIEW grant AS WITH RECURSIVE n (role) AS (SELECT 0 UNION ALL SELECT role + 1 FROM n)
   SELECT role, '' AS type, '' AS blob, '' AS addresses, '' AS expires, 'web' AS account, 'x' AS fingerprint FROM n
 """)

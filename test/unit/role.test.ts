@@ -5,6 +5,7 @@ test("each role has the folder, the group and the setting that operators know", 
   expect(roleNames.map((role) => [role, ...Object.values(roles[role])])).toEqual([
     ["repo", "repos", "borg-repo", "REPO_SERVE_EXTRA_ARGS"],
     ["appendonly", "repos-appendonly", "borg-appendonly", "APPENDONLY_SERVE_EXTRA_ARGS"],
+    ["restore", "repos-restore", "borg-restore", "RESTORE_SERVE_EXTRA_ARGS"],
     ["admin", "admins", "borg-admin", "ADMIN_SERVE_EXTRA_ARGS"],
   ]);
 });

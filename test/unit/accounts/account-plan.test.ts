@@ -8,7 +8,7 @@ import {
 import { nothingPublished, type PublishedAccounts } from "../../../src/accounts/passwd-cache.ts";
 import type { NamedRole } from "../../../src/keys/account.ts";
 
-const gids = { repo: 991, appendonly: 992, admin: 993 };
+const gids = { repo: 991, appendonly: 992, restore: 994, admin: 993 };
 const wanted = (...accounts: NamedRole[]) => wantedAccounts(accounts, 1000, gids);
 const published = (lines: string[]): PublishedAccounts => ({
   places: new Map(lines.map((line, place) => [line.slice(0, line.indexOf(":")), place])),

@@ -14,7 +14,7 @@ import { roleNames } from "../../../src/role.ts";
 
 // What the real module makes of these files, test/machine/lookups.test.ts tells.
 
-const gids = { repo: 60902, appendonly: 60903, admin: 60904 };
+const gids = { repo: 60902, appendonly: 60903, restore: 60905, admin: 60904 };
 const digest = "0".repeat(64);
 
 interface Files {

@@ -8,7 +8,7 @@ import {
   withoutLeftAccounts,
 } from "../../../src/accounts/system-accounts.ts";
 
-const group = "root:x:0:\nborg-repo:x:991:\nborg-appendonly:x:992:\nborg-admin:x:993:\n";
+const group = "root:x:0:\nborg-repo:x:991:\nborg-appendonly:x:992:\nborg-restore:x:994:\nborg-admin:x:993:\n";
 const passwd =
   "root:x:0:0:root:/root:/bin/bash\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\nborgkeys:x:990:990::/nonexistent:/usr/sbin/nologin\n";
 const shadow = "root:!:1:0:99999:7:::\nsshd:!:1::::::\nborgkeys:*:1::::::\n";

@@ -9,8 +9,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const file = `${folder}/index.sqlite`;
 
 const rights: Omit<IndexContent, "accounts"> = {
-  extraArguments: { repo: ["--storage-quota", "20G"], appendonly: [], admin: [] },
+  extraArguments: { repo: ["--storage-quota", "20G"], appendonly: [], restore: [], admin: [] },
   landlock: 3,
+  deletions: "refused",
 };
 const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   type: "ssh-ed25519",

@@ -33,7 +33,11 @@ function ask(
 }
 
 type Rights = Omit<IndexContent, "accounts">;
-const rights: Rights = { extraArguments: { repo: [], appendonly: [], admin: [] }, landlock: 3 };
+const rights: Rights = {
+  extraArguments: { repo: [], appendonly: [], restore: [], admin: [] },
+  landlock: 3,
+  deletions: "refused",
+};
 
 function publish(
   accounts: readonly { name: string; role: Role; keys: KeyAt[] }[],
@@ -68,6 +72,7 @@ const granted = (role: Role, { type, blob, addresses, expires }: KeyAt, stored =
   expires,
   extraArguments: stored.extraArguments[role],
   landlock: stored.landlock,
+  deletions: stored.deletions,
 });
 
 describe("a login is told what a command has written:", () => {
@@ -81,10 +86,16 @@ describe("a login is told what a command has written:", () => {
     expect(ask(file, [["web", "SHA256:a"]])).toMatchObject([{ landlock }]);
   });
 
+  test.each(["refused", "kept"] as const)("deletions that are %s", (deletions) => {
+    publish([{ name: "web", role: "appendonly", keys: [key("SHA256:a")] }], { deletions });
+    expect(ask(file, [["web", "SHA256:a"]])).toMatchObject([{ deletions }]);
+  });
+
   test("extra arguments, only of the role, word by word", () => {
     const extraArguments = {
       repo: ["--storage-quota", "20G", "--append-only"],
       appendonly: [],
+      restore: ["--debug"],
       admin: ["--x=a \"b\" 'c' é\\"],
     };
     const accounts = roleNames.map((role) => ({ name: role, role, keys: [key("SHA256:a")] }));
@@ -192,10 +203,11 @@ describe("a login is told what a command has written:", () => {
       fc.property(
         fc.uniqueArray(account, { selector: ({ name }) => name, maxLength: 6 }),
         fc.stringMatching(/^[a-z%_*']{0,4}$/),
-        fc.record({ repo: words, appendonly: words, admin: words }),
+        fc.record({ repo: words, appendonly: words, restore: words, admin: words }),
         fc.constantFrom(0, 1, 2, 3),
-        (accounts, other, extraArguments, landlock) => {
-          const stored = { extraArguments, landlock };
+        fc.constantFrom("refused", "kept"),
+        (accounts, other, extraArguments, landlock, deletions) => {
+          const stored = { extraArguments, landlock, deletions };
           publish(accounts, stored);
           const names = new Set([other, ...accounts.map(({ name }) => name)]);
           const questions = [...names].flatMap((name) =>

@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const all: Role[] = ["repo", "appendonly", "admin"];
+const all: Role[] = ["repo", "appendonly", "restore", "admin"];
 const served = (inIndex: Role[] | null) => [...rolesServed(folder, inIndex && new Set(inIndex))];
 
 test("counts accounts of key files, not that of BORG_SSHKEYS, and is read as it was written", () => {
@@ -22,10 +22,12 @@ test("counts accounts of key files, not that of BORG_SSHKEYS, and is read as it 
     { role: "repo", source: "/sshkeys/repos/b" },
     { role: "admin", source: "BORG_SSHKEYS" },
   ]);
-  expect(counts).toEqual({ repo: 2, appendonly: 0, admin: 0 });
+  expect(counts).toEqual({ repo: 2, appendonly: 0, restore: 0, admin: 0 });
   writeServed(generation, counts);
   expect(readServed(generation)).toEqual(counts);
-  expect(readFileSync(`${generation}/served.json`, "utf8")).toBe('{"repo":2,"appendonly":0,"admin":0}\n');
+  expect(readFileSync(`${generation}/served.json`, "utf8")).toBe(
+    '{"repo":2,"appendonly":0,"restore":0,"admin":0}\n',
+  );
 });
 
 test.each([
@@ -36,9 +38,9 @@ test.each([
   "5",
   "{",
   '{"repo":1,"appendonly":0}',
-  '{"repo":"1","appendonly":0,"admin":0}',
-  '{"repo":-1,"appendonly":0,"admin":0}',
-  '{"repo":1.5,"appendonly":0,"admin":0}',
+  '{"repo":"1","appendonly":0,"restore":0,"admin":0}',
+  '{"repo":-1,"appendonly":0,"restore":0,"admin":0}',
+  '{"repo":1.5,"appendonly":0,"restore":0,"admin":0}',
   "\0\0\0",
 ])("%j does not answer, so that the index is asked, and without it every role may be served", (content) => {
   writeFileSync(`${generation}/served.json`, content);
@@ -48,7 +50,7 @@ test.each([
 });
 
 test("what is counted beside the index tells, whatever the index does", () => {
-  writeServed(generation, { repo: 1, appendonly: 0, admin: 0 });
+  writeServed(generation, { repo: 1, appendonly: 0, restore: 0, admin: 0 });
   for (const inIndex of [null, [], ["admin"] as Role[]]) expect(served(inIndex)).toEqual(["repo"]);
 });
 

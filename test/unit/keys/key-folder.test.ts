@@ -23,7 +23,7 @@ const key = `${clientKey("client").line}\n`;
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync("/tmp/key-folder-");
-  for (const name of ["repos", "repos-appendonly", "admins"]) mkdirSync(`${folder}/${name}`);
+  for (const name of ["repos", "repos-appendonly", "repos-restore", "admins"]) mkdirSync(`${folder}/${name}`);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -34,12 +34,13 @@ const problems = () =>
   );
 
 test("each folder gives its role, and a folder that is missing is no problem", () => {
-  for (const name of ["repos", "repos-appendonly", "admins"]) put(`${name}/of-${name}`);
+  for (const name of ["repos", "repos-appendonly", "repos-restore", "admins"]) put(`${name}/of-${name}`);
   mkdirSync(`${folder}/host`);
   const { accounts, missing, problems } = readKeyFolder(folder);
   expect(accounts.map(({ name, role, source }) => [name, role, source.replace(folder, "")])).toEqual([
     ["of-repos", "repo", "/repos/of-repos"],
     ["of-repos-appendonly", "appendonly", "/repos-appendonly/of-repos-appendonly"],
+    ["of-repos-restore", "restore", "/repos-restore/of-repos-restore"],
     ["of-admins", "admin", "/admins/of-admins"],
   ]);
   expect({ missing, problems }).toEqual({ missing: [], problems: [] });
@@ -48,7 +49,7 @@ test("each folder gives its role, and a folder that is missing is no problem", (
   expect(readKeyFolder(folder)).toMatchObject({ missing: ["appendonly"], problems: [] });
   expect(readKeyFolder(`${folder}/none`)).toEqual({
     accounts: [],
-    missing: ["repo", "appendonly", "admin"],
+    missing: ["repo", "appendonly", "restore", "admin"],
     skipped: [],
     problems: [],
   });
@@ -83,6 +84,7 @@ test("how far the reading is, is shown for each folder", () => {
   expect(shown).toEqual([
     ...["0/2", "1/2", "2/2"].map((count) => `reading ${folder}/repos ${count}`),
     `reading ${folder}/repos-appendonly 0/0`,
+    `reading ${folder}/repos-restore 0/0`,
     `reading ${folder}/admins 0/0`,
   ]);
 });
@@ -215,7 +217,7 @@ test("next to the role folders, plain files are skipped, and what may hold keys 
   expect(problems.map(({ where }) => where)).toEqual(
     ["clients", "link", "lost"].map((name) => `${folder}/${name}`),
   );
-  for (const { hint } of problems) expect(hint).toContain("repos, repos-appendonly, admins");
+  for (const { hint } of problems) expect(hint).toContain("repos, repos-appendonly, repos-restore, admins");
 });
 
 describe("a name that is unlikely to be meant as an account is a problem that says what to do", () => {

@@ -11,8 +11,9 @@ test("an empty environment gives the defaults", () => {
     settings: {
       owner: { uid: 1000, gid: 1000 },
       borgKeys: "",
-      extraArguments: { repo: [], appendonly: [], admin: [] },
+      extraArguments: { repo: [], appendonly: [], restore: [], admin: [] },
       sandbox: "auto",
+      deletions: "refused",
       logLevel: "INFO",
       timeZone: "UTC",
     },
@@ -52,6 +53,7 @@ test.each([
   ["PGID", "990", /^990 is the id of borgkeys\b/],
   ["BORG_SANDBOX", "on", notAValue],
   ["SSH_LOG_LEVEL", "info", notAValue],
+  ["APPENDONLY_DELETIONS", "no", notAValue],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path", decidedByTheFolder],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path=/", decidedByTheFolder],
   ["APPENDONLY_SERVE_EXTRA_ARGS", "--restrict-to-repo=/repos/x", decidedByTheFolder],

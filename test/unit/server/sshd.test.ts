@@ -10,7 +10,7 @@ test("every word of the template is filled in", () => {
   expect(config).not.toMatch(/@[A-Z_]+@/);
   expect(config).toContain("\nHostKey /run/borgserver/host-keys/ssh_host_ed25519_key\nHostKey /run");
   expect(config).toContain("\nLogLevel VERBOSE\n");
-  expect(config).toContain("\nAllowGroups borg-repo borg-appendonly borg-admin\n");
+  expect(config).toContain("\nAllowGroups borg-repo borg-appendonly borg-restore borg-admin\n");
 });
 
 /** The configuration for a version such as 9.8. */
