@@ -75,4 +75,14 @@ guard.install()
 # For a start of the server (src/server/borg-check.ts).
 if sys.argv[1:] == ["prove-guard"]:
     raise SystemExit(guard.prove() or 0)
+# For an operator (src/operator/manifests.ts): the list of archives as it was, a raw object from a file.
+if sys.argv[1:2] == ["put-manifest"]:
+    from borg.logger import setup_logging
+
+    setup_logging(level="warning")
+    _, _, path, file = sys.argv
+    with open(file, "rb") as raw, Repository(path, exclusive=True, lock_wait=10) as repository:
+        repository.put(bytes(32), raw.read())
+        repository.commit(compact=False)
+    raise SystemExit
 raise SystemExit(main())

@@ -15,5 +15,10 @@ if (name === "borgserver" && words[0] === "authorized-keys" && words.length === 
   setDeadline(longestLogin);
   process.exit(await authorizedKeys(words[1]!, words[2]!));
 }
+if (name === "borgserver" && words[0] === "keep-manifest" && words.length === 2) {
+  const { keepManifest } = await import("./repositories/manifests.ts");
+  keepManifest(words[1]!, Date.now());
+  process.exit(0);
+}
 const { run } = await import("./operator/command.ts");
 process.exitCode = await run(name, words);

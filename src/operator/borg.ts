@@ -138,7 +138,8 @@ function makeFolder(path: string): boolean {
   }
 }
 
-function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
+/** The environment of a borg that an operator runs. */
+export function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
   // borg clears the lock of a process that has ended, but only under its own host id. In the server's container that is
   // the sessions' (libexec/session). Elsewhere their processes cannot be seen, and would all seem to have ended.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;

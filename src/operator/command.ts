@@ -10,6 +10,7 @@ import { checkFiles, dryRun, rebuildIndex, update } from "./change.ts";
 import { find } from "./find.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
+import { listManifests, restoreManifest } from "./manifests.ts";
 
 /** Names under which the program is on PATH besides its own. Every other name is a borg command (libexec/install). */
 const commandNames = ["index", "update-borgusers"];
@@ -84,7 +85,7 @@ async function runCommand(words: string[]): Promise<number> {
   index
     .command("rebuild")
     .usage("[--full]")
-    .summary("publish changed keys, make no directories")
+    .summary("publish changed keys, no directories")
     .description(
       "Reads the files in /sshkeys that changed, and publishes their keys and accounts. The next login sees them, and what removed keys still have open is ended. Makes no repository directories, as update-borgusers does.",
     )
@@ -128,6 +129,23 @@ async function runCommand(words: string[]): Promise<number> {
       example("docker exec borgserver borgserver known-hosts backup.example.org:2222 >>~/.ssh/known_hosts"),
     )
     .action(ending((address: string) => printKnownHosts(address)));
+  program
+    .command("manifests")
+    .usage("NAME [--restore N]")
+    .summary("show kept manifests, or put one back")
+    .description(
+      "Shows the last manifests of an append-only repository, in which it listed its archives, or puts one back: for when a client has written one that lists fewer.",
+    )
+    .argument("<name>", "the repository's name")
+    .option("--restore <n>", "put this one back, as the list counts; needs no key")
+    .addHelpText("after", example("docker exec borgserver borgserver manifests web01 --restore 2"))
+    .action(
+      ending((repository: string, options: { restore?: string }) =>
+        options.restore === undefined
+          ? listManifests(repository, inForce(process.env))
+          : restoreManifest(repository, options.restore, inForce(process.env)),
+      ),
+    );
   program
     .command("borg")
     .usage("COMMAND ...")

@@ -467,6 +467,50 @@ test("a key that may only restore reads, beside whoever writes, and writes nothi
   );
 });
 
+test("a list of archives that names fewer can be had back as it was, before a repair deletes the others", async () => {
+  await machine.ok(
+    "cp /client/log.pub /sshkeys/repos-appendonly/lists && cp /client/log /client/lists && update-borgusers",
+  );
+  const path = "/repos/lists";
+  const operator = { env: { BORG_PASSPHRASE: "secret", BORG_CHECK_I_KNOW_WHAT_I_AM_DOING: "YES" } };
+  await succeeds("lists", `init -e repokey ${at("lists")}`);
+  await succeeds("lists", `create ${at("lists")}::a files`);
+  const [, first] = await answers("lists", [
+    ["open", { path }],
+    ["get", { id: manifest }],
+  ]);
+  await machine.ok("head -c 100000 /dev/urandom >/client/files/b");
+  await succeeds("lists", `create ${at("lists")}::b files`);
+  const before = await machine.ok("ls -lR --time-style=full-iso /repos/.borgserver/manifests");
+  await succeeds("lists", `list ${at("lists")}`);
+  expect(await machine.ok("ls -lR --time-style=full-iso /repos/.borgserver/manifests")).not.toBe(before);
+  expect(
+    await answersWith("lists", exclusive, [
+      ["put", { id: manifest, data: (first as { result: unknown }).result }],
+      ["commit", { compact: false }],
+    ]),
+  ).toEqual([null, null]);
+  expect(await machine.ok("list --short /repos/lists", operator)).toBe("a\n");
+
+  // What a repair makes of it, on a copy.
+  await machine.ok("cp -a /repos/lists /repos/copied");
+  expect((await machine.run("check --repair /repos/copied", operator)).stderr).toMatch(
+    /orphaned objects found/,
+  );
+  expect(await machine.ok("list --short /repos/copied", operator)).toBe("a\n");
+
+  const listed = await machine.ok("borgserver manifests lists");
+  expect(listed).toMatch(/^1 {2}20[0-9TZ:.-]+ {2}transaction [0-9]+ {2}[0-9]+ bytes\n2 {2}/);
+  expect((await machine.run("borgserver manifests lists --restore 99")).code).toBe(2);
+  expect((await machine.run("borgserver manifests web")).code).toBe(1);
+  await machine.ok("borgserver manifests lists --restore 1");
+  await machine.ok("rm -rf /var/cache/borgserver/*");
+  expect(await machine.ok("list --short /repos/lists", operator)).toBe("a\nb\n");
+  await machine.ok("check --verify-data /repos/lists", operator);
+  await machine.ok("rm -rf /repos/copied /client/borg-lists");
+  await succeeds("lists", `create ${at("lists")}::c files`);
+});
+
 test("where deletions are kept, append-only is borg's own: what is deleted can be had back until a compaction", async () => {
   await machine.stopServer();
   expect(await machine.startServer({ APPENDONLY_DELETIONS: "kept" })).toBeNull();

@@ -98,6 +98,7 @@ describe("index", () => {
     ["index find", "index find FINGERPRINT|FILE"],
     ["update-borgusers", "update-borgusers [--dry-run]"],
     ["borgserver known-hosts", "borgserver known-hosts HOST[:PORT]"],
+    ["borgserver manifests", "borgserver manifests NAME [--restore N]"],
   ])("%s --help says how it is typed, with an example", async (command, usage) => {
     const help = await machine.ok(`${command} --help`);
     expect(help).toMatch(/^Usage: .*\n\n[A-Z].*\n/);
