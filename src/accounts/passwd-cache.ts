@@ -1,5 +1,5 @@
 import type { Role } from "../role.ts";
-import { accountLine, type WantedAccounts } from "./account-plan.ts";
+import { accountLine, type WantedAccounts } from "./wanted-accounts.ts";
 
 /**
  * The three files by which libnss-cache knows accounts (nss_cache.c): passwd.cache has lines of passwd(5);

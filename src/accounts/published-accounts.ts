@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { generationFolder } from "../paths.ts";
 import type { Refusal } from "../problem.ts";
-import { type AccountPlan, describeAccounts, planAccounts, type WantedAccounts } from "./account-plan.ts";
+import { type AccountPlan, planAccounts } from "./account-plan.ts";
 import {
   composePasswdCache,
   digestOf,
@@ -21,6 +21,7 @@ import {
   parsePasswdCache,
 } from "./passwd-cache.ts";
 import { incomplete } from "./system-accounts.ts";
+import { describeAccounts, type WantedAccounts } from "./wanted-accounts.ts";
 
 /** In a generation's folder. The installation makes links to those of the current one, of the same names, in /etc. */
 const files = { lines: "passwd.cache", names: "passwd.cache.ixname", ids: "passwd.cache.ixuid" } as const;

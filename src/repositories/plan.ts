@@ -64,6 +64,8 @@ export function planRepositories(
 
   if (top.folder === null) plan.create.push(repositoryFolder);
   else if (isRefusal(top.folder)) plan.blocked.push({ where: repositoryFolder, ...top.folder });
+  else if (top.folder !== "link" && !top.folder.isDirectory())
+    plan.blocked.push({ where: repositoryFolder, ...notADirectory });
   else if (top.folder !== "link") planDirectory(repositoryFolder, top.folder);
   if (top.records) planDirectory(recordsFolder, top.records);
   const isForeign = plan.blocked.length > 0 && !mayReown; // nothing is made there for another owner
@@ -97,7 +99,7 @@ export function planRepositories(
   return plan;
 }
 
-export const notADirectory: Refusal = { text: "this is not a directory", hint: "Move it away." };
+const notADirectory: Refusal = { text: "this is not a directory", hint: "Move it away." };
 
 function foreignOwner(found: Stats, { uid, gid }: Owner): Refusal {
   return {

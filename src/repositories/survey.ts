@@ -18,7 +18,6 @@ import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
 import type { Refusal } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
-import { notADirectory } from "./plan.ts";
 
 /** What is at a place under /repos. */
 export type State =
@@ -120,7 +119,8 @@ export function lookAtTop(): Top {
         },
         records: null,
       };
-    if (!statSync(repositoryFolder).isDirectory()) return { folder: notADirectory, records: null };
+    const target = statSync(repositoryFolder);
+    if (!target.isDirectory()) return { folder: target, records: null };
     const records = lstatSync(recordsFolder, { throwIfNoEntry: false });
     return {
       folder: found.isSymbolicLink() ? "link" : found,
@@ -133,6 +133,7 @@ export function lookAtTop(): Top {
     };
   }
 }
+
 /** Whether two paths lead to one directory. Inode numbers of network file systems need not fit into a double. */
 export function isSameDirectory(path: string, other: string): boolean {
   try {

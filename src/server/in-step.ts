@@ -1,5 +1,5 @@
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { type AccountPlan, wantedAccounts } from "../accounts/account-plan.ts";
+import type { AccountPlan } from "../accounts/account-plan.ts";
 import {
   type AccountPublication,
   planAccountPublication,
@@ -7,6 +7,7 @@ import {
   writeAccounts,
 } from "../accounts/published-accounts.ts";
 import { gidOfAccount, roleGids, systemNames } from "../accounts/system-accounts.ts";
+import { wantedAccounts } from "../accounts/wanted-accounts.ts";
 import { publishGeneration } from "../index/generation.ts";
 import { buildIndex, type IndexContent } from "../index/publish.ts";
 import { publishedFiles, rolesInIndex } from "../index/read.ts";

@@ -90,6 +90,21 @@ test("what computes touches neither files nor programs", () => {
   }
 });
 
+test("no file imports, by whichever way, what imports it", () => {
+  const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
+  const below = new Map(
+    files.map((file) => [file, importsOf(file, imports).filter((name) => name.endsWith(".ts"))]),
+  );
+  /** What is left when that which imports nothing that is left has gone, again and again. */
+  for (let size = -1; size !== below.size; ) {
+    size = below.size;
+    for (const [file, names] of below) if (!names.some((name) => below.has(name))) below.delete(file);
+  }
+  expect([...below.keys()]).toEqual([]);
+});
+
 /** The rooms of src, each with those that it looks down to; the ground is the files that lie in none. */
 const rooms: Record<string, string[]> = {
   ground: [],

@@ -1,11 +1,7 @@
 import { expect, test } from "vitest";
-import {
-  accountLine,
-  describeAccounts,
-  planAccounts,
-  wantedAccounts,
-} from "../../../src/accounts/account-plan.ts";
+import { planAccounts } from "../../../src/accounts/account-plan.ts";
 import { nothingPublished, type PublishedAccounts } from "../../../src/accounts/passwd-cache.ts";
+import { accountLine, describeAccounts, wantedAccounts } from "../../../src/accounts/wanted-accounts.ts";
 import type { NamedRole } from "../../../src/keys/account.ts";
 
 const gids = { repo: 991, appendonly: 992, restore: 994, admin: 993 };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { accountLine, planAccounts, wantedAccounts } from "../../../src/accounts/account-plan.ts";
+import { planAccounts } from "../../../src/accounts/account-plan.ts";
 import {
   composePasswdCache,
   digestOf,
@@ -8,6 +8,7 @@ import {
   type PublishedAccounts,
   parsePasswdCache,
 } from "../../../src/accounts/passwd-cache.ts";
+import { accountLine, wantedAccounts } from "../../../src/accounts/wanted-accounts.ts";
 import type { NamedRole } from "../../../src/keys/account.ts";
 import { nameProblem } from "../../../src/keys/account.ts";
 import { roleNames } from "../../../src/role.ts";
