@@ -251,3 +251,11 @@ test("what was given to the owner is a line each", () => {
   ]);
   expect(ownerLines(nothing)).toEqual([]);
 });
+
+test("where /repos itself is no directory, that is said, and nothing of it is changed", () => {
+  const file = { folder: stats({ uid: 7, isDirectory: () => false }), records: null };
+  expect(planRepositories([], owner, survey(), file, never)).toEqual({
+    ...nothing,
+    blocked: [{ where: "/repos", text: "this is not a directory", hint: "Move it away." }],
+  });
+});
