@@ -60,6 +60,7 @@ test("what computes touches neither files nor programs", () => {
   for (const file of [
     "accounts/account-plan.ts",
     "accounts/passwd-cache.ts",
+    "accounts/wanted-accounts.ts",
     "accounts/system-accounts.ts",
     "index/difference.ts",
     "keys/account.ts",
