@@ -116,3 +116,73 @@ test("any bytes give keys or problems, and never neither", () => {
     }),
   );
 });
+
+test.each([
+  ["", "Put a public key into it, or remove the file."],
+  [
+    `-----BEGIN OPENSSH PRIVATE KEY-----\n`,
+    "Remove it, make a new key pair on the client, and put the .pub file here.",
+  ],
+  ["\0", "Save it as UTF-8."],
+  [`\ufeff${key}`, "Save it as UTF-8 without a byte order mark."],
+  [
+    " ---- BEGIN SSH2 PUBLIC KEY ----\n",
+    "Convert it with: ssh-keygen -i -f FILE. Where that fails, take the client's .pub file.",
+  ],
+  [
+    "\t-----BEGIN PUBLIC KEY-----\n",
+    "Convert it with: ssh-keygen -i -m PKCS8 -f FILE. Where that fails, take the client's .pub file.",
+  ],
+  [
+    "-----BEGIN RSA PUBLIC KEY-----\n",
+    "Convert it with: ssh-keygen -i -m PEM -f FILE. Where that fails, take the client's .pub file.",
+  ],
+  [`${key}\n  -----BEGIN CERTIFICATE-----\nAAAA\n`, "Put the client's .pub file here."],
+  [`# mine\\n${key}`, "Put a real line break there, or remove the key."],
+  [`${key} ${"a".repeat(8193)}`, "Put one public key on it."],
+])("says what to do about %j", (content, hint) => {
+  expect(parse(content)).toEqual({
+    keys: [],
+    problems: [expect.objectContaining({ text: expect.stringMatching(/./), hint })],
+  });
+});
+
+test("what begins a key of another form counts at the beginning of a line alone", () => {
+  for (const start of ["---- BEGIN SSH2 PUBLIC KEY ----", "-----BEGIN PUBLIC KEY-----", "-----BEGIN X-----"])
+    expect(parse(`${key} a ${start}`)).toMatchObject({ keys: [{ line: 1 }], problems: [] });
+  expect(parse("-----BEGIN RSA PUBLIC KEY----- a").problems).toMatchObject([
+    { text: expect.stringContaining("not in OpenSSH's form") },
+  ]);
+  expect(parse(`${key} -----BEGIN RSA PUBLIC KEY-----`).problems).toEqual([]);
+});
+
+test("a line may have 8192 characters, and not one more", () => {
+  const line = (length: number) => `${key} ${"a".repeat(length - key.length - 1)}`;
+  expect(parse(line(8192)).problems).toEqual([]);
+  expect(parse(line(8193)).problems).toMatchObject([{ line: 1, text: "the line is too long for a key" }]);
+});
+
+test("a key may be there twice, but not with other options", () => {
+  const [from, until] = ['from="192.0.2.1" ', 'expiry-time="20301231Z" '];
+  expect(parse(`${from}${key}\n${from}${key} again`).problems).toEqual([]);
+  for (const [one, other] of [
+    [from, ""],
+    ["", until],
+  ])
+    expect(parse(`${one}${key}\n${other}${key}`)).toMatchObject({
+      keys: [{ line: 1 }],
+      problems: [
+        {
+          line: 2,
+          text: "the key is in line 1 too, with other options",
+          hint: "Keep one of the two lines.",
+        },
+      ],
+    });
+});
+
+test("only a comment hides a key behind a written line break", () => {
+  expect(parse(`${key} # a\\n${key}`).problems).toMatchObject([
+    { text: expect.stringContaining("a second key") },
+  ]);
+});
