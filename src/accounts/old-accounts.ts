@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { reasonOf } from "../failure.ts";
+import { pause } from "../pause.ts";
 import { OperatorError } from "../problem.ts";
 import { readAccountFiles } from "./account-files.ts";
 import { leftAccounts, withoutLeftAccounts } from "./system-accounts.ts";
@@ -56,7 +57,7 @@ function replaceFile(path: string, text: string): void {
 
 /** How long to wait for another program that changes accounts, in milliseconds: as long as lckpwdf(3) does. */
 const longestWait = 15_000;
-const pause = 100;
+const betweenTries = 100;
 
 /** Runs an action under the lock that all programs take which change account files (lckpwdf(3)); the kernel drops it with the process. */
 function whileLocked(action: () => void): void {
@@ -66,10 +67,10 @@ function whileLocked(action: () => void): void {
   const tryLock = 2; // F_TLOCK (unistd.h)
   const file = openSync("/etc/.pwd.lock", "a", 0o600);
   try {
-    for (let waited = 0; lockf(file, tryLock, 0) !== 0; waited += pause) {
+    for (let waited = 0; lockf(file, tryLock, 0) !== 0; waited += betweenTries) {
       if (waited >= longestWait)
         throw new OperatorError("another program is changing accounts", "Run this again when it has ended.");
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pause);
+      pause(betweenTries);
     }
     action();
   } finally {
