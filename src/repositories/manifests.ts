@@ -1,18 +1,6 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
+import { configStart, readRegular } from "./regular-file.ts";
 
 /**
  * The last manifests of an append-only repository: raw objects, in which a repository lists its archives. A client can
@@ -144,9 +132,9 @@ const deleted = 0xfffffffe;
 
 /** An entry of a segment is a checksum, its size, a tag, the id, and the object (borg's repository.py, LoggedIO). */
 function readObject(repository: string, segment: number, offset: number): Buffer {
-  const perFolder = Number(
-    /^segments_per_dir *= *([0-9]+)$/m.exec(readFileSync(`${repository}/config`, "utf8"))?.[1],
-  );
+  const config = readRegular(`${repository}/config`, 0, configStart)?.toString("latin1") ?? "";
+  const perFolder = Number(/^segments_per_dir *= *([0-9]+)$/m.exec(config)?.[1]);
+  if (!(perFolder > 0)) throw new Error(`${repository}/config does not say where segments are`);
   const file = `${repository}/data/${Math.floor(segment / perFolder)}/${segment}`;
   const header = read(file, offset, 41);
   const size = header.readUInt32LE(4) - 41;
@@ -155,15 +143,9 @@ function readObject(repository: string, segment: number, offset: number): Buffer
   return read(file, offset + 41, size);
 }
 
-/** Reads so many bytes of a regular file, all of them. */
+/** Reads so many bytes, all of them. */
 function read(file: string, position: number, length: number): Buffer {
-  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  try {
-    if (!fstatSync(descriptor).isFile()) throw new Error(`${file} is not a regular file`);
-    const bytes = Buffer.alloc(length);
-    if (readSync(descriptor, bytes, 0, length, position) !== length) throw new Error(`${file} is too short`);
-    return bytes;
-  } finally {
-    closeSync(descriptor);
-  }
+  const bytes = readRegular(file, position, length);
+  if (bytes?.length !== length) throw new Error(`${file} is not a regular file, or is too short`);
+  return bytes;
 }

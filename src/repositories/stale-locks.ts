@@ -1,14 +1,11 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   ftruncateSync,
   lstatSync,
-  openSync,
   readdirSync,
   readSync,
   rmdirSync,
-  type Stats,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -17,6 +14,7 @@ import { type Owner, whileOwner } from "../owner.ts";
 import type { Refusal } from "../problem.ts";
 import { borgsOfThisContainer } from "../sessions/process-table.ts";
 import { formatRoster, isGone, type Lock, largestRoster, parseLockName, parseRoster } from "./locks.ts";
+import { openRegular } from "./regular-file.ts";
 import { largestDirectory } from "./survey.ts";
 
 /** A lock that stays, because another host took it. */
@@ -78,7 +76,7 @@ function leftExclusive(repository: string, isGone: (lock: Lock) => boolean): Lef
 }
 
 function leftInRoster(repository: string, isGone: (lock: Lock) => boolean): Left[] {
-  const file = openRoster(`${repository}/lock.roster`);
+  const file = openRegular(`${repository}/lock.roster`, constants.O_RDWR);
   if (!file) return [];
   try {
     if (file.stats.size > largestRoster) return [];
@@ -98,16 +96,6 @@ function leftInRoster(repository: string, isGone: (lock: Lock) => boolean): Left
   } finally {
     closeSync(file.descriptor);
   }
-}
-
-/** Opens only a regular file: no symlink is followed, no FIFO waited for, no device opened. */
-function openRoster(path: string): { descriptor: number; stats: Stats } | null {
-  if (!lstatSync(path).isFile()) return null;
-  const descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const stats = fstatSync(descriptor);
-  if (stats.isFile()) return { descriptor, stats };
-  closeSync(descriptor);
-  return null;
 }
 
 const day = 86_400_000; // milliseconds

@@ -1,16 +1,4 @@
-import {
-  closeSync,
-  constants,
-  type Dirent,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  type Stats,
-  statSync,
-} from "node:fs";
+import { type Dirent, existsSync, lstatSync, readdirSync, type Stats, statSync } from "node:fs";
 import { codeOf } from "../failure.ts";
 import type { NamedRole } from "../keys/account.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
@@ -18,6 +6,7 @@ import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
 import type { Refusal } from "../problem.ts";
 import { counted, type Progress, unseen } from "../progress.ts";
+import { configStart, readRegular } from "./regular-file.ts";
 
 /** What is at a place under /repos. */
 export type State =
@@ -69,9 +58,6 @@ export function accountsWithoutDirectory(accounts: readonly NamedRole[], owner: 
     return [];
   }
 }
-
-/** How much of a config is read: borg writes its section first (repository.py, save_config). */
-const configStart = 4096; // bytes
 
 /**
  * Larger directories (by stat(2)) are not read: they have thousands of names, where borg puts a dozen. Reading a million
@@ -169,7 +155,7 @@ function lookAt(path: string, owner: Owner): Entry | null {
     // With the slash this reads only a directory, or what a link leads to, whatever takes its place meanwhile.
     inside = asRootOrOwner(owner, () => readdirSync(`${path}/`, { withFileTypes: true }));
   } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
+    const code = codeOf(error) ?? "";
     if (code === "ENOENT" && !entry.isLink) return null; // removed meanwhile
     entry.state = {
       is: "doubtful",
@@ -181,13 +167,9 @@ function lookAt(path: string, owner: Owner): Entry | null {
     return entry;
   }
   entry.state = stateOf(path, inside, owner);
-  if (entry.state.is === "repository") {
-    entry.foreign = foreignFiles(path, inside, owner);
-    entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
-  } else if (entry.state.is !== "empty") {
-    entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
-    entry.nested = repositoriesInside(path, inside, owner);
-  }
+  entry.isLocked = inside.some(({ name }) => name === "lock.exclusive" || name === "lock.roster");
+  if (entry.state.is === "repository") entry.foreign = foreignFiles(path, inside, owner);
+  else entry.nested = repositoriesInside(path, inside, owner);
   return entry;
 }
 
@@ -225,17 +207,7 @@ function configAt(owner: Owner, file: string | Buffer): string {
 
 /** The first bytes of a regular file, or null for anything else: no symlink is followed, no FIFO waited for, no device opened. */
 function startOf(owner: Owner, path: string | Buffer): string | null {
-  return asRootOrOwner(owner, () => {
-    if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return null;
-    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      if (!fstatSync(file).isFile()) return null;
-      const bytes = Buffer.alloc(configStart);
-      return bytes.toString("latin1", 0, readSync(file, bytes, 0, configStart, 0));
-    } finally {
-      closeSync(file);
-    }
-  });
+  return asRootOrOwner(owner, () => readRegular(path, 0, configStart))?.toString("latin1") ?? null;
 }
 
 /** What borg reads and writes at a repository's top level. It never opens its README again. */

@@ -511,6 +511,22 @@ test("a list of archives that names fewer can be had back as it was, before a re
   await succeeds("lists", `create ${at("lists")}::c files`);
 });
 
+test.each([
+  ["a FIFO", "mkfifo config"],
+  ["a symlink to another repository's", "ln -s /repos/web/config config"],
+  ["a device", "mknod config c 1 5"], // /dev/zero, which has no end
+])("manifests are kept of no repository whose config is %s, and it is not waited for", async (_, replace) => {
+  const folder = "/repos/.borgserver/manifests/log";
+  await machine.ok(`rm -rf ${folder} && cd /repos/log && mv config /client/config && ${replace}`);
+  try {
+    const keep = "setpriv --reuid 1000 --regid 1000 --clear-groups borgserver keep-manifest log";
+    const { code } = await machine.run(`timeout 20 sh -c 'ulimit -v 100000000; ${keep}'`);
+    expect({ code, kept: (await machine.run(`ls ${folder}`)).stdout }).toEqual({ code: 1, kept: "" });
+  } finally {
+    await machine.ok("cd /repos/log && rm config && mv /client/config config");
+  }
+});
+
 test("where deletions are kept, append-only is borg's own: what is deleted can be had back until a compaction", async () => {
   await machine.stopServer();
   expect(await machine.startServer({ APPENDONLY_DELETIONS: "kept" })).toBeNull();
