@@ -20,18 +20,21 @@ RUN python3 -m venv --without-pip /opt/borg \
  && find /opt/borg -name '*.so' -exec strip --strip-unneeded {} + \
  && find /opt/borg \( -name '*.pyx' -o -name '*.c' -o -name '*.h' -o -name '*.pxd' \) -delete \
  && python3 -m compileall -q /opt/borg
+COPY libexec/session.c /src/
+RUN gcc -static -Os -Wall -o /src/session /src/session.c && strip /src/session
 # Without BORG_SELFTEST=disabled, borg serve tests its own cryptography and chunking before it reads a request.
 RUN /opt/borg/bin/borg serve </dev/null
 
 FROM debian:trixie-slim
 # Nothing here changes its user by a set-id file: sshd and our program do so as root.
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-      openssh-server libnss-cache systemd-standalone-tmpfiles python3 tini tzdata tzdata-legacy libacl1 liblz4-1 libssl3t64 libstdc++6 libxxhash0 libzstd1 \
+      openssh-server libnss-cache systemd-standalone-tmpfiles python3 python3-seccomp tini tzdata tzdata-legacy libacl1 liblz4-1 libssl3t64 libstdc++6 libxxhash0 libzstd1 \
  && rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc /usr/share/man \
  && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
  && mkdir -p /repos
 COPY --from=borg /opt/borg /opt/borg
 COPY --from=program /installed /
+COPY --from=borg /src/session /usr/local/lib/borgserver/session
 RUN /usr/local/lib/borgserver/install system
 
 EXPOSE 22

@@ -8,10 +8,11 @@ puts it in place as /usr/local/lib/borgserver/borg, with the interpreter that ha
 
 import functools
 import gc
+import json
 import os
 import shutil
 import sys
-from typing import Any, cast
+from typing import Any
 
 # borg looks its host's name up at every start, also where BORG_HOST_ID is set, and a name that /etc/hosts lacks may
 # ask a name server that never answers: a second for each (resolv.conf(5)) instead of ten.
@@ -68,13 +69,23 @@ Repository.check = check
 # Beside this file, where -I does not look.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 import guard  # noqa: E402
+import wall  # noqa: E402
 
-# libexec/session says for what; what it does not name has the rules that all have.
-guard.serve_as(cast(guard.Role, os.environ.pop("BORGSERVER_GUARD", "repo")))
 guard.install()
-# For a start of the server (src/server/borg-check.ts).
+# The process that serves all sessions (resident.py).
+if sys.argv[1:] == ["resident"]:
+    import resident
+
+    resident.main()
+# For a start of the server (src/server/borg-check.ts, confinement.ts).
 if sys.argv[1:] == ["prove-guard"]:
     raise SystemExit(guard.prove() or 0)
+if sys.argv[1:] == ["tell-wall"]:
+    print(wall.tell())
+    raise SystemExit
+# An operator's command (src/operator/confined.ts).
+if "BORGSERVER_WALL" in os.environ:
+    wall.close_in([*wall.SYSTEM, *map(tuple, json.loads(os.environ.pop("BORGSERVER_WALL")))], narrow=False)
 # For an operator (src/operator/manifests.ts): the list of archives as it was, a raw object from a file.
 if sys.argv[1:2] == ["put-manifest"]:
     from borg.logger import setup_logging

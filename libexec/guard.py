@@ -39,6 +39,14 @@ _keeps = False
 _only_reads = False
 
 
+def _nothing(path: str, create: bool) -> None:
+    pass
+
+
+# Called with the path that a session opens, and whether it is to be made, before a byte of it is read.
+before_open: Callable[[str, bool], None] = _nothing
+
+
 def serve_as(role: Role, deletions: Deletions = "refused") -> None:
     """
     Says what this process serves a client as. `deletions` is for append-only: "kept" leaves them to borg's own
@@ -85,6 +93,7 @@ class GuardedServer(RepositoryServer):  # type: ignore[misc]
         if self.has_opened:
             raise Error("a session opens one repository, once.")
         self.has_opened = True
+        before_open(os.path.realpath(self._resolve_path(path)), bool(options.get("create")))
         return super().open(path, **options)
 
 

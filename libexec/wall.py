@@ -1,0 +1,252 @@
+"""
+Closes this process in, for good: a borg that serves a client reaches its repository's directory and nothing else of
+this system. Landlock (landlock(7)) decides about files, TCP, signals and abstract sockets, as far as the kernel knows
+it; a list of allowed system calls (seccomp(2)) decides about the rest.
+
+    wall.prepare()                                 once in a process that forks; reads files
+    wall.close_in([("write", "/repos/web01")])     before the first byte of a client
+    wall.close_in(rules, narrow=False)             for an operator's command, which starts programs
+"""
+
+import ctypes
+import json
+import os
+import stat
+import struct
+import sys
+import tempfile
+from collections.abc import Iterable
+from typing import Any, Literal
+
+Rights = Literal["read", "write", "any", "tty", "run"]
+Rule = tuple[Rights, str]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# linux/landlock.h. The numbers of its system calls are the same on every architecture.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
+_MAKE_DIR, _MAKE_REG, _MAKE_SOCK, _MAKE_FIFO, _MAKE_SYM = (1 << bit for bit in (7, 8, 9, 10, 12))
+_REFER, _TRUNCATE, _IOCTL_DEV = (1 << bit for bit in (13, 14, 15))
+_OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+
+_READ = _READ_FILE | _READ_DIR
+_WRITE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER | _TRUNCATE
+_RIGHTS: dict[Rights, int] = {
+    "read": _READ,
+    "run": _READ | _EXECUTE,
+    "write": _WRITE,
+    "any": _WRITE | _EXECUTE | _MAKE_SYM | _MAKE_FIFO | _MAKE_SOCK | _IOCTL_DEV,
+    "tty": _READ_FILE | _WRITE_FILE | _IOCTL_DEV,
+}
+
+# What programs need that are started behind the wall.
+SYSTEM: list[Rule] = [
+    *(("run", "/usr"), ("run", "/opt"), ("read", "/etc"), ("read", "/proc")),
+    *(("tty", "/dev/null"), ("read", "/dev/urandom")),
+]
+
+
+def landlock_version() -> int:
+    """The version of Landlock that this kernel knows (LANDLOCK_CREATE_RULESET_VERSION); 0 where it has none."""
+    return max(0, _libc.syscall(_CREATE_RULESET, None, 0, 1))
+
+
+def lacks(version: int, can_filter: bool) -> list[str]:
+    """What the wall cannot keep a session from, on a kernel with this version of Landlock; parts of one sentence."""
+    if version == 0:
+        missing = ["the kernel has no Landlock (Linux 5.13 or later, in the list of its security modules)"]
+    else:
+        missing = [
+            what
+            for since, what in (
+                (3, "before Linux 6.2 it lets sessions empty each other's files"),
+                (6, "before Linux 6.12 it lets them signal each other"),
+            )
+            if version < since and not (can_filter and since == 6)
+        ]
+    if not can_filter:
+        missing.append("system calls are not filtered (seccomp, python3-seccomp)")
+    return missing
+
+
+def _done(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _prctl(*arguments: Any) -> int:
+    return int(_libc.prctl(*(ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments)))
+
+
+def close_in(rules: Iterable[Rule], narrow: bool = True) -> None:
+    """
+    Leaves this process, and what it starts, these paths alone. May be called again, and only ever takes away.
+    @param rules a path and what is allowed at and below it; a path that does not exist is skipped
+    @param narrow whether the filter of system calls is put on too
+    Raises OSError where the kernel knows a part of it and refuses it.
+    """
+    global _is_closed_in
+    if not _is_closed_in:  # behind the wall there is no prctl(2)
+        _done(_prctl(38, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    _is_closed_in = True
+    version = landlock_version()
+    if version > 0:
+        # The rights that each version added (landlock(7), VERSIONS); what the kernel does not know it does not restrict.
+        handled = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+        # An operator's command may well reach another machine; a session reaches nobody.
+        ports = 3 if version >= 4 and narrow else 0
+        scoped = 3 if version >= 6 else 0
+        attributes = struct.pack("=QQQ", handled, ports, scoped)[: 24 if version >= 6 else 16 if version >= 4 else 8]
+        ruleset = _done(_libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0), "landlock_create_ruleset")
+        try:
+            for rights, path in rules:
+                _allow(ruleset, _RIGHTS[rights] & handled, path)
+            _done(_libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
+        finally:
+            os.close(ruleset)
+    if narrow and _program is not None:
+        # prctl(2), PR_SET_SECCOMP: SECCOMP_MODE_FILTER.
+        _done(_prctl(22, 2, ctypes.byref(_program), 0, 0), "PR_SET_SECCOMP")
+
+
+def _allow(ruleset: int, rights: int, path: str) -> None:
+    try:
+        at = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return
+    try:
+        if not stat.S_ISDIR(os.fstat(at).st_mode):
+            rights &= _OF_A_FILE
+        # LANDLOCK_RULE_PATH_BENEATH
+        _done(_libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, at), 0), "landlock_add_rule")
+    finally:
+        os.close(at)
+
+
+# What borg serve does in its repository, and Python and glibc by themselves. Not in it, so EPERM: programs, processes,
+# sockets, signals; modes, owners, times and attributes of files; links by name, devices; limits, keys, namespaces.
+_ALLOWED = """
+read write readv writev pread64 pwrite64 lseek close close_range open openat openat2 creat dup dup2 dup3
+stat lstat fstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat statfs fstatfs getcwd
+chdir fchdir getdents getdents64 rename renameat renameat2 link linkat unlink unlinkat rmdir mkdir mkdirat umask
+truncate ftruncate fallocate fadvise64 fsync fdatasync sync_file_range syncfs flock
+munmap mremap madvise brk msync mincore futex set_robust_list set_tid_address rseq membarrier
+rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack pause restart_syscall setitimer getitimer alarm
+poll ppoll select pselect6 nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times
+getpid gettid getppid getuid geteuid getgid getegid getgroups getresuid getresgid getpgrp getpgid getsid
+uname sysinfo getrusage getrandom sched_yield sched_getaffinity getcpu exit exit_group
+landlock_create_ruleset landlock_add_rule landlock_restrict_self
+""".split()
+
+# ioctl(2): whether it is a terminal, its size, close-on-exec and blocking, which Python sets so. fcntl(2): descriptors, flags and
+# locks, but not whom a signal is sent to.
+_IOCTLS = (0x5401, 0x5413, 0x5421, 0x5450, 0x5451)
+_FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
+
+_is_closed_in = False
+_program: ctypes.Structure | None = None
+_code = b""
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h: how many instructions, of eight bytes each, and where."""
+
+    _fields_ = [("count", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+
+
+def prepare() -> bool:
+    """
+    Compiles the filter of system calls, for which libseccomp's own bindings are needed (Debian's python3-seccomp, outside
+    of an environment of borg's own). @returns whether there is one
+    """
+    global _program, _code
+    if _program is not None:
+        return True
+    elsewhere = "/usr/lib/python3/dist-packages"
+    sys.path.append(elsewhere)
+    try:
+        import seccomp
+    except ImportError:
+        return False
+    finally:
+        sys.path.remove(elsewhere)
+    import errno
+
+    # What this kernel or library does not know yet is told so: programs then do without (clone3 in glibc).
+    wall = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
+    arch = seccomp.Arch()
+    allowed = {*_ALLOWED}
+    conditional = {"kill", "ioctl", "fcntl", "mmap", "mprotect", "clone3"}
+    for number in range(1024):
+        try:
+            name = seccomp.resolve_syscall(arch, number).decode()
+        except ValueError:
+            continue  # there is none of this number
+        if name in conditional:
+            continue
+        wall.add_rule(seccomp.ALLOW if name in allowed else seccomp.ERRNO(errno.EPERM), number)
+
+    def when(name: str, *conditions: Any) -> None:
+        wall.add_rule(seccomp.ALLOW, name, *conditions)
+
+    # borg asks so whether the holder of a lock is alive.
+    when("kill", seccomp.Arg(1, seccomp.EQ, 0))
+    for request in _IOCTLS:
+        when("ioctl", seccomp.Arg(1, seccomp.EQ, request))
+    for command in _FCNTLS:
+        when("fcntl", seccomp.Arg(1, seccomp.EQ, command))
+    # Memory that can be run (PROT_EXEC) there is enough of.
+    for name in ("mmap", "mprotect"):
+        when(name, seccomp.Arg(2, seccomp.MASKED_EQ, 4, 0))
+    with tempfile.TemporaryFile() as file:
+        wall.export_bpf(file)
+        file.seek(0)
+        _code = file.read()
+    _program = _Program(len(_code) // 8, _code)
+    return True
+
+
+def tell() -> str:
+    """
+    Tries the wall out, on a throwaway folder. @returns in JSON the version of Landlock, and what the wall lacks here:
+    parts of one sentence, none where it is complete
+    """
+    version = landlock_version()
+    missing = lacks(version, prepare())
+    with tempfile.TemporaryDirectory(prefix="borgserver-wall-") as folder:
+        inside, outside = f"{folder}/inside", f"{folder}/outside"
+        for path in (inside, outside):
+            os.mkdir(path)
+        child = os.fork()
+        if child == 0:
+            os._exit(_try(inside, outside))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code & 1 and version > 0:
+            missing.append("a session that was closed in could write elsewhere")
+        if code & 2 and _program is not None:
+            missing.append("a session that was closed in could open a socket")
+        if code < 0 or code >= 4:
+            missing.append(f"a session could not be closed in ({code})")
+    return json.dumps({"landlock": version, "lacks": missing})
+
+
+def _try(inside: str, outside: str) -> int:
+    try:
+        close_in([("write", inside)])
+        os.close(os.open(f"{inside}/file", os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError:
+        return 4
+    code = 0
+    for bit, attempt in (
+        (1, lambda: os.open(f"{outside}/file", os.O_CREAT | os.O_WRONLY, 0o600)),
+        (2, lambda: _done(_libc.socket(1, 1, 0), "socket")),
+    ):
+        try:
+            attempt()
+            code |= bit
+        except OSError:
+            pass
+    return code
