@@ -17,24 +17,13 @@ export const roles: Record<Role, { folder: string; group: string; setting: strin
 
 export const roleNames = Object.keys(roles) as Role[];
 
-/** The directory that sessions of this account may reach, and the account's home. */
+/** The directory that sessions of this account may reach. */
 export function accountDirectory(role: Role, account: string): string {
   return role === "admin" ? repositoryFolder : `${repositoryFolder}/${account}`;
 }
 
-/** What the kernel can confine a session with: the version of Landlock's file system rules (landlock(7)), 0 for nothing. */
-export type Landlock = 0 | 1 | 2 | 3;
-
 /** What append-only is held to: what was backed up stays, or borg's own way, in which a compaction makes deletions final. */
 export type Deletions = "refused" | "kept";
-
-/** What a session is started with beside what its role says. */
-export interface Terms {
-  /** Appended to borg serve. */
-  extraArguments: string[];
-  landlock: Landlock;
-  deletions: Deletions;
-}
 
 /** Whether what a role promises rests on the guard in borg serve alone (libexec/guard.py). */
 export function restsOnGuard(role: Role, deletions: Deletions): boolean {

@@ -1,4 +1,5 @@
 import type { Role } from "../role.ts";
+import { accountId } from "./account-id.ts";
 import { accountLine, type WantedAccounts } from "./wanted-accounts.ts";
 
 /**
@@ -90,7 +91,8 @@ export function composePasswdCache(
   return {
     lines: placedLines(layout.texts.length, textAt),
     names: indexLines(names, offsetOf, digits),
-    ids: indexLines([idKey(wanted.uid)], () => offsetOf(first), digits),
+    // By their ids nobody looks accounts up; an index without a line would be no index.
+    ids: indexLines([idKey(accountId(first, wanted.owner, wanted.ids))], () => offsetOf(first), digits),
   };
 }
 

@@ -1,12 +1,14 @@
 import { Database } from "bun:sqlite";
 import { file as fileAt } from "bun";
 import type { Limits } from "../keys/key-options.ts";
-import type { Role, Terms } from "../role.ts";
+import type { Role } from "../role.ts";
 import { grantQuery, whyUnreadable } from "./schema.ts";
 
 /** What an account may do with a key. */
-export interface Grant extends Limits, Terms {
+export interface Grant extends Limits {
   role: Role;
+  /** Appended to borg serve. */
+  extraArguments: string[];
   type: string;
   blob: string;
 }

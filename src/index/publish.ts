@@ -2,7 +2,7 @@ import { chmodSync, chownSync } from "node:fs";
 import { type Database, openDatabase } from "../database.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import { counted, type Progress } from "../progress.ts";
-import { type Deletions, type Landlock, type Role, roleNames } from "../role.ts";
+import { type Deletions, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
 
 /** All that an index says. */
@@ -10,8 +10,10 @@ export interface IndexContent {
   accounts: readonly FoundAccount[];
   /** Appended to borg serve, by role. */
   extraArguments: Readonly<Record<Role, string[]>>;
-  /** How sessions are confined. */
-  landlock: Landlock;
+  /** The numeric id of an account. */
+  idOf(name: string): number;
+  /** Whether sessions stand behind the wall (libexec/wall.py). */
+  walled: boolean;
   /** What append-only is held to. */
   deletions: Deletions;
 }
@@ -64,18 +66,19 @@ function carryOver(accounts: readonly string[], database: Database): void {
 }
 
 function insert(
-  { accounts, extraArguments, landlock, deletions }: IndexContent,
+  { accounts, extraArguments, idOf, walled, deletions }: IndexContent,
   database: Database,
   progress: Progress,
 ): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const name of roleNames) role.run(name, JSON.stringify(extraArguments[name]), landlock, deletions);
+  for (const name of roleNames)
+    role.run(name, JSON.stringify(extraArguments[name]), Number(walled), deletions);
   for (const { name, role, source, state, keys } of counted(accounts, "writing the index", progress)) {
     if (keys === null) continue;
     const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
-    account.run(name, role, source, size, mtime, ctime, inode, device, hash);
+    account.run(name, role, idOf(name), source, size, mtime, ctime, inode, device, hash);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }

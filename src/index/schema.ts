@@ -2,7 +2,7 @@
 export const applicationId = 0x626f7267;
 
 /** Increased with every change of the tables. A program reads its own version only. */
-export const schemaVersion = 5;
+export const schemaVersion = 6;
 
 /** Why this program does not read a database with these marks (PRAGMA application_id, user_version) as an index; null if it does. */
 export function whyUnreadable(application: unknown, version: unknown): string | null {
@@ -14,13 +14,14 @@ export function whyUnreadable(application: unknown, version: unknown): string | 
 
 /** What a login asks, of an account and a fingerprint. */
 export const grantQuery = `
-  SELECT role, type, blob, addresses, expires, arguments, landlock, deletions FROM grant JOIN role ON role.name = grant.role
+  SELECT role, type, blob, addresses, expires, arguments FROM grant JOIN role ON role.name = grant.role
   WHERE account = ? AND fingerprint = ?`;
 
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree. `role` holds the extra arguments of borg serve,
- * as a JSON array, how sessions are confined, and what becomes of deletions, because nothing at a login sees the environment. `account` is for
- * operators, and for the next rebuild, which need not read files that are unchanged.
+ * as a JSON array, whether sessions stand behind the wall, and what becomes of deletions, because nothing at a login or a
+ * session sees the environment. `account` holds the id by which a session is known (libexec/resident.py); the rest of it
+ * is for operators, and for the next rebuild, which need not read files that are unchanged.
  */
 export const schema = `
   PRAGMA application_id = ${applicationId};
@@ -28,12 +29,13 @@ export const schema = `
   CREATE TABLE role (
     name TEXT PRIMARY KEY,
     arguments TEXT NOT NULL,
-    landlock INTEGER NOT NULL,
+    walled INTEGER NOT NULL,
     deletions TEXT NOT NULL
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE account (
     name TEXT PRIMARY KEY,
     role TEXT NOT NULL,
+    uid INTEGER NOT NULL,
     source TEXT NOT NULL,
     size REAL,
     mtime REAL,

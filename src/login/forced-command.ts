@@ -1,26 +1,18 @@
-import { libraryFolder } from "../paths.ts";
-import { accountDirectory, type Role, restsOnGuard, type Terms } from "../role.ts";
+import { accountDirectory, type Role } from "../role.ts";
 
 /**
- * The words sshd runs for a login, whatever the client asked for: the session script, the directory it may
- * reach, and the borg serve that it turns into (borg-serve(1)).
+ * The words that sshd gives the account's shell for a login, whatever the client asked for: the borg serve that the
+ * session becomes (borg-serve(1)). The process that serves sessions composes the same words from the index, and refuses
+ * others (libexec/resident.py).
  */
-export function forcedCommand(
-  role: Role,
-  account: string,
-  { extraArguments, landlock, deletions }: Terms,
-): string[] {
+export function forcedCommand(role: Role, account: string, extraArguments: readonly string[]): string[] {
   const directory = accountDirectory(role, account);
   const restriction: Record<Role, string[]> = {
     repo: ["--restrict-to-repository", directory],
+    // Behind the guard (libexec/guard.py), borg's own --append-only is a second fence.
     appendonly: ["--restrict-to-repository", directory, "--append-only"],
     restore: ["--restrict-to-repository", directory, "--append-only"],
     admin: ["--restrict-to-path", directory],
   };
-  const confinement = landlock === 3 ? [] : [`--landlock=${landlock}`];
-  // Behind the guard, borg's own --append-only is a second fence.
-  const guard = restsOnGuard(role, deletions) ? [`--guard=${role}`] : [];
-  // exec, so that the account's shell, to which sshd gives this line, does not stay for the whole session.
-  const session = ["exec", `${libraryFolder}/session`, ...confinement, ...guard, directory];
-  return [...session, "borg", "serve", ...restriction[role], ...extraArguments];
+  return ["borg", "serve", ...restriction[role], ...extraArguments];
 }

@@ -1,4 +1,5 @@
 import { readAccountFiles } from "../accounts/account-files.ts";
+import { accountId, idsForAccounts } from "../accounts/account-id.ts";
 import type { AccountPlan } from "../accounts/account-plan.ts";
 import {
   type AccountPublication,
@@ -26,6 +27,7 @@ import { accountPaths, ownerLines, planRepositories, type RepositoryPlan } from 
 import { remarksOn } from "../repositories/remarks.ts";
 import { isSameDirectory, lookAtTop, type Survey, survey } from "../repositories/survey.ts";
 import { type Role, restsOnGuard, roles } from "../role.ts";
+import { idMap } from "../user-namespace.ts";
 import type { InForce } from "./in-force.ts";
 
 /**
@@ -131,12 +133,20 @@ export interface Publication {
 }
 
 export function planPublication(
-  { accounts, inForce: { settings, landlock } }: Checked,
+  { accounts, inForce: { settings, walled } }: Checked,
   reuse: Reuse,
 ): Publication {
-  const wanted = wantedAccounts(accounts, settings.owner.uid, roleGids(readAccountFiles()));
+  const owner = settings.owner.uid;
+  const ids = idsForAccounts(idMap("uid"));
+  const wanted = wantedAccounts(accounts, owner, ids, roleGids(readAccountFiles()));
   return {
-    index: { accounts, extraArguments: settings.extraArguments, landlock, deletions: settings.deletions },
+    index: {
+      accounts,
+      extraArguments: settings.extraArguments,
+      idOf: (name) => accountId(name, owner, ids),
+      walled,
+      deletions: settings.deletions,
+    },
     accounts: planAccountPublication(wanted, reuse),
   };
 }

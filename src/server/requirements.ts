@@ -1,5 +1,6 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
+import { hasAll, idsForAccounts } from "../accounts/account-id.ts";
 import { whyUnknown } from "../accounts/published-accounts.ts";
 import { leftAccounts, ownIds } from "../accounts/system-accounts.ts";
 import { codeOf } from "../failure.ts";
@@ -86,6 +87,8 @@ export function requirePorts(ports: readonly number[]): void {
     );
 }
 
+const moreIds = "Give it at least 65536 ids, as container engines do by default (subuid(5), subgid(5)).";
+
 /** A container may have a user namespace with only some ids. */
 function requireIds(): void {
   const { uids, gids } = ownIds(readAccountFiles());
@@ -97,8 +100,14 @@ function requireIds(): void {
       if (!hasId(idMap(kind), id))
         throw new OperatorError(
           `this container has no id ${id}, which is ${name}'s (its user namespace has ${formatIds(idMap(kind))})`,
-          "Give it at least 65536 ids, as container engines do by default (subuid(5), subgid(5)).",
+          moreIds,
         );
+  const forAccounts = idsForAccounts(idMap("uid"));
+  if (!hasAll(idMap("uid"), forAccounts))
+    throw new OperatorError(
+      `this container lacks ids from ${forAccounts.first} to ${forAccounts.first + forAccounts.count - 1}, which accounts log in as (its user namespace has ${formatIds(idMap("uid"))})`,
+      moreIds,
+    );
 }
 
 /** Throws if sshd would not find the published accounts. */

@@ -49,10 +49,4 @@ export function promisesOfAnswers(contents: readonly Buffer[]): void {
     throw new Error(`ssh-keygen finds\n${found.join("\n")}\nin\n${lines}`);
 }
 
-const lineOf = (key: KeyAt) =>
-  keyLine(
-    forcedCommand("repo", "web", { extraArguments: [], landlock: 3, deletions: "refused" }),
-    key,
-    key.type,
-    key.blob,
-  );
+const lineOf = (key: KeyAt) => keyLine(forcedCommand("repo", "web", []), key, key.type, key.blob);

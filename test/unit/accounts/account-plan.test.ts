@@ -1,20 +1,24 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { accountId, hasAll, idsForAccounts } from "../../../src/accounts/account-id.ts";
 import { planAccounts } from "../../../src/accounts/account-plan.ts";
 import { nothingPublished, type PublishedAccounts } from "../../../src/accounts/passwd-cache.ts";
 import { accountLine, describeAccounts, wantedAccounts } from "../../../src/accounts/wanted-accounts.ts";
 import type { NamedRole } from "../../../src/keys/account.ts";
 
 const gids = { repo: 991, appendonly: 992, restore: 994, admin: 993 };
-const wanted = (...accounts: NamedRole[]) => wantedAccounts(accounts, 1000, gids);
+const ids = { first: 70_000, count: 30_000 };
+const idOf = (name: string) => accountId(name, 1000, ids);
+const wanted = (...accounts: NamedRole[]) => wantedAccounts(accounts, 1000, ids, gids);
 const published = (lines: string[]): PublishedAccounts => ({
   places: new Map(lines.map((line, place) => [line.slice(0, line.indexOf(":")), place])),
   lineAt: (place) => lines[place]!,
   free: new Map(),
   size: lines.length,
 });
-const borg = "borg:*:1000:993:borgserver:/repos:/bin/sh";
+const session = "/usr/local/lib/borgserver/session";
+const borg = `borg:*:${idOf("borg")}:993:borgserver:/:${session}`;
 
-test("each account gets its line: shared id, role group, repository as home, a password that matches nothing", () => {
+test("each account gets its line: an id of its own, role group, the session program, a password that matches nothing", () => {
   const accounts = wanted(
     { name: "web", role: "repo" },
     { name: "log", role: "appendonly" },
@@ -22,9 +26,9 @@ test("each account gets its line: shared id, role group, repository as home, a p
   );
   expect([...accounts.roles].map(([name, role]) => accountLine(name, role, accounts))).toEqual([
     borg,
-    "web:*:1000:991:borgserver:/repos/web:/bin/sh",
-    "log:*:1000:992:borgserver:/repos/log:/bin/sh",
-    "boss:*:1000:993:borgserver:/repos:/bin/sh",
+    `web:*:${idOf("web")}:991:borgserver:/:${session}`,
+    `log:*:${idOf("log")}:992:borgserver:/:${session}`,
+    `boss:*:${idOf("boss")}:993:borgserver:/:${session}`,
   ]);
 });
 
@@ -45,12 +49,14 @@ test("a plan says which accounts are added, changed and removed", () => {
   });
   const before = published([
     borg,
-    "web:*:1000:993:borgserver:/repos:/bin/sh",
+    `web:*:${idOf("web")}:993:borgserver:/:${session}`,
     "old:*:1000:991:borgserver:/repos/old:/bin/sh",
   ]);
   expect(planAccounts(before, accounts)).toEqual({ add: ["new"], change: ["web"], remove: ["old"] });
   expect(planAccounts(published([borg]), wanted())).toEqual({ add: [], change: [], remove: [] });
-  expect(planAccounts(published([borg]), wantedAccounts([], 1001, gids)).change).toEqual(["borg"]);
+  expect(planAccounts(published([borg]), wantedAccounts([], idOf("borg"), ids, gids)).change).toEqual([
+    "borg",
+  ]);
 });
 
 test("accounts are described alike if, and only if, all their lines are alike", () => {
@@ -61,8 +67,47 @@ test("accounts are described alike if, and only if, all their lines are alike", 
     wanted(),
     wanted({ ...web, role: "admin" }),
     wanted({ ...web, name: "webs" }),
-    wantedAccounts([web], 1001, gids),
-    wantedAccounts([web], 1000, { ...gids, repo: 990 }),
+    wantedAccounts([web], 1001, ids, gids),
+    wantedAccounts([web], 1000, { ...ids, first: 60_000 }, gids),
+    wantedAccounts([web], 1000, ids, { ...gids, repo: 990 }),
   ])
     expect(describeAccounts(other)).not.toBe(described);
+});
+
+describe("an account's own id", () => {
+  const all = [{ first: 0, outside: 0, count: 2 ** 32 - 1 }];
+  const ample = idsForAccounts(all);
+
+  test("follows from the name alone, the same for ever", () => {
+    expect(["web01", "borg", "_"].map((name) => accountId(name, 1000, ample))).toEqual([
+      2020256742, 2079788281, 2058226030,
+    ]);
+  });
+
+  test("lies above those of people where the container has such ids, and below nobody's where it has few", () => {
+    const few = idsForAccounts([{ first: 0, outside: 100_000, count: 65_536 }]);
+    for (let at = 0; at < 5000; at++) {
+      expect(accountId(`host${at}`, 1000, ample)).toBeGreaterThanOrEqual(2_000_000_000);
+      expect(accountId(`host${at}`, 1000, ample)).toBeLessThan(2_100_000_000);
+      expect(accountId(`host${at}`, 1000, few)).toBeGreaterThanOrEqual(61_184);
+      expect(accountId(`host${at}`, 1000, few)).toBeLessThan(65_520);
+    }
+  });
+
+  test("is never the repositories' owner", () => {
+    const few = { first: 61_184, count: 2 };
+    for (const owner of [61_184, 61_185])
+      for (const name of ["a", "b", "c", "d"]) expect(accountId(name, owner, few)).not.toBe(owner);
+  });
+
+  test("needs all of its range in the container, in one piece", () => {
+    expect(hasAll(all, ample)).toBe(true);
+    const cut = [{ first: 0, outside: 0, count: 65_519 }];
+    expect(hasAll(cut, idsForAccounts(cut))).toBe(false);
+  });
+
+  test("is another for nearly every name", () => {
+    const ids = new Set(Array.from({ length: 10_000 }, (_, at) => accountId(`host${at}`, 1000, ample)));
+    expect(ids.size).toBeGreaterThan(9990);
+  });
 });

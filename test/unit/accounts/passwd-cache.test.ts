@@ -16,6 +16,7 @@ import { roleNames } from "../../../src/role.ts";
 // What the real module makes of these files, test/machine/lookups.test.ts tells.
 
 const gids = { repo: 60902, appendonly: 60903, restore: 60905, admin: 60904 };
+const range = { first: 70_000, count: 30_000 };
 const digest = "0".repeat(64);
 
 interface Files {
@@ -24,8 +25,12 @@ interface Files {
   ids: Buffer;
 }
 
-function compose(accounts: readonly NamedRole[], published = nothingPublished, uid = 1000): Files {
-  const { lines, names, ids } = composePasswdCache(wantedAccounts(accounts, uid, gids), digest, published);
+function compose(accounts: readonly NamedRole[], published = nothingPublished, first = range.first): Files {
+  const { lines, names, ids } = composePasswdCache(
+    wantedAccounts(accounts, 1000, { ...range, first }, gids),
+    digest,
+    published,
+  );
   const whole = (blocks: Iterable<Buffer>) => Buffer.concat([...blocks].map((block) => Buffer.from(block)));
   return { lines: whole(lines), names: whole(names), ids: whole(ids) };
 }
@@ -76,7 +81,8 @@ const allLines = (lines: Buffer) =>
     .filter((line) => line !== "" && !line.startsWith("#"));
 
 const repo = (name: string): NamedRole => ({ name, role: "repo" });
-const lineOf = ({ name, role }: NamedRole, uid = 1000) => accountLine(name, role, { uid, gids });
+const lineOf = ({ name, role }: NamedRole, first = range.first) =>
+  accountLine(name, role, { owner: 1000, ids: { ...range, first }, gids });
 
 test("each account is found by its name, and a program that reads all lines reads each once", () => {
   const accounts = [
@@ -201,7 +207,7 @@ test("an account stays in its place while others come and go, and free places ar
 
 test("what is damaged counts as free, and a plan says it is missing", () => {
   const accounts = ["a", "b", "c"].map(repo);
-  const wanted = wantedAccounts(accounts, 1000, gids);
+  const wanted = wantedAccounts(accounts, 1000, range, gids);
   const { lines } = compose(accounts);
   expect(planAccounts(parsePasswdCache(lines), wanted)).toEqual({ add: [], change: [], remove: [] });
   const cut = lines.subarray(0, 4 * 256 + 5);
@@ -228,6 +234,7 @@ test("a million accounts are composed, a part at a time", () => {
   const wanted = wantedAccounts(
     Array.from({ length: count }, (_, at) => repo(`host${at}`)),
     1000,
+    range,
     gids,
   );
   const { lines, names } = composePasswdCache(wanted, digest, nothingPublished);

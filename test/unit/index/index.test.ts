@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
+import { openDatabase } from "../../../src/database.ts";
 import type { IndexContent } from "../../../src/index/publish.ts";
 import { isGranted, readIndex, rolesInIndex } from "../../../src/index/read.ts";
 import { publishIndex } from "./published.ts";
@@ -10,7 +11,8 @@ const file = `${folder}/index.sqlite`;
 
 const rights: Omit<IndexContent, "accounts"> = {
   extraArguments: { repo: ["--storage-quota", "20G"], appendonly: [], restore: [], admin: [] },
-  landlock: 3,
+  idOf: (name) => 70_000 + name.length,
+  walled: true,
   deletions: "refused",
 };
 const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
@@ -22,6 +24,21 @@ const someKeys = ["SHA256:a", "SHA256:b"].map((fingerprint, at) => ({
   comment: "'; DROP TABLE grant; --",
   line: at + 1,
 }));
+
+test("a published index tells a session whose it is and how it is held", () => {
+  const accounts = [{ name: "web01", role: "appendonly" as const, source: "x", state: null, keys: someKeys }];
+  publishIndex(file, { ...rights, walled: false, deletions: "kept", accounts });
+  const index = openDatabase(file, { readonly: true, timeout: 0 });
+  // As libexec/resident.py asks.
+  expect(
+    index
+      .prepare(
+        "SELECT a.role, a.uid, r.arguments, r.walled, r.deletions FROM account AS a JOIN role AS r ON r.name = a.role WHERE a.name = ?",
+      )
+      .all("web01"),
+  ).toEqual([{ role: "appendonly", uid: 70_005, arguments: "[]", walled: 0, deletions: "kept" }]);
+  index.close();
+});
 
 test("a published index says what was put into it", () => {
   const content: IndexContent = {

@@ -35,7 +35,8 @@ function ask(
 type Rights = Omit<IndexContent, "accounts">;
 const rights: Rights = {
   extraArguments: { repo: [], appendonly: [], restore: [], admin: [] },
-  landlock: 3,
+  idOf: (name) => 70_000 + name.length,
+  walled: true,
   deletions: "refused",
 };
 
@@ -71,24 +72,12 @@ const granted = (role: Role, { type, blob, addresses, expires }: KeyAt, stored =
   addresses,
   expires,
   extraArguments: stored.extraArguments[role],
-  landlock: stored.landlock,
-  deletions: stored.deletions,
 });
 
 describe("a login is told what a command has written:", () => {
   test.each(roleNames)("role %s", (role) => {
     publish([{ name: "web", role, keys: [key("SHA256:a")] }]);
     expect(ask(file, [["web", "SHA256:a"]])).toEqual([granted(role, key("SHA256:a"))]);
-  });
-
-  test.each([0, 1, 2, 3] as const)("Landlock %d", (landlock) => {
-    publish([{ name: "web", role: "repo", keys: [key("SHA256:a")] }], { landlock });
-    expect(ask(file, [["web", "SHA256:a"]])).toMatchObject([{ landlock }]);
-  });
-
-  test.each(["refused", "kept"] as const)("deletions that are %s", (deletions) => {
-    publish([{ name: "web", role: "appendonly", keys: [key("SHA256:a")] }], { deletions });
-    expect(ask(file, [["web", "SHA256:a"]])).toMatchObject([{ deletions }]);
   });
 
   test("extra arguments, only of the role, word by word", () => {
@@ -204,10 +193,8 @@ describe("a login is told what a command has written:", () => {
         fc.uniqueArray(account, { selector: ({ name }) => name, maxLength: 6 }),
         fc.stringMatching(/^[a-z%_*']{0,4}$/),
         fc.record({ repo: words, appendonly: words, restore: words, admin: words }),
-        fc.constantFrom(0, 1, 2, 3),
-        fc.constantFrom("refused", "kept"),
-        (accounts, other, extraArguments, landlock, deletions) => {
-          const stored = { extraArguments, landlock, deletions };
+        (accounts, other, extraArguments) => {
+          const stored = { ...rights, extraArguments };
           publish(accounts, stored);
           const names = new Set([other, ...accounts.map(({ name }) => name)]);
           const questions = [...names].flatMap((name) =>

@@ -22,7 +22,8 @@ import { publishIndex } from "./published.ts";
 
 const rights: Omit<IndexContent, "accounts"> = {
   extraArguments: { repo: [], appendonly: [], restore: [], admin: [] },
-  landlock: 3,
+  idOf: (name) => 70_000 + name.length,
+  walled: true,
   deletions: "refused",
 };
 const roleFolders = ["repos", "repos-appendonly", "repos-restore", "admins"];

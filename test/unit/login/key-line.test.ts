@@ -3,60 +3,20 @@ import { describe, expect, test } from "vitest";
 import { noLimits } from "../../../src/keys/key-options.ts";
 import { forcedCommand } from "../../../src/login/forced-command.ts";
 import { keyLine } from "../../../src/login/key-line.ts";
-import { type Role, roleNames, type Terms } from "../../../src/role.ts";
-
-const terms = (changed: Partial<Terms> = {}): Terms => ({
-  extraArguments: [],
-  landlock: 3,
-  deletions: "refused",
-  ...changed,
-});
-const session = "/usr/local/lib/borgserver/session";
+import { type Role, roleNames } from "../../../src/role.ts";
 
 test.each<[Role, string]>([
-  ["repo", `exec ${session} /repos/web01 borg serve --restrict-to-repository /repos/web01`],
-  [
-    "appendonly",
-    `exec ${session} --guard=appendonly /repos/web01 borg serve --restrict-to-repository /repos/web01 --append-only`,
-  ],
-  [
-    "restore",
-    `exec ${session} --guard=restore /repos/web01 borg serve --restrict-to-repository /repos/web01 --append-only`,
-  ],
-  ["admin", `exec ${session} /repos borg serve --restrict-to-path /repos`],
+  ["repo", "borg serve --restrict-to-repository /repos/web01"],
+  ["appendonly", "borg serve --restrict-to-repository /repos/web01 --append-only"],
+  ["restore", "borg serve --restrict-to-repository /repos/web01 --append-only"],
+  ["admin", "borg serve --restrict-to-path /repos"],
 ])("the role %s forces its command", (role, command) => {
-  expect(keyLine(forcedCommand(role, "web01", terms()), noLimits, "ssh-ed25519", "AAAA")).toBe(
+  expect(keyLine(forcedCommand(role, "web01", []), noLimits, "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command}" ssh-ed25519 AAAA`,
   );
   expect(
-    keyLine(
-      forcedCommand(role, "web01", terms({ extraArguments: ["--storage-quota", "20G"] })),
-      noLimits,
-      "ssh-ed25519",
-      "AAAA",
-    ),
+    keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"]), noLimits, "ssh-ed25519", "AAAA"),
   ).toBe(`restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`);
-});
-
-test("a session is told what the kernel can do, if that is less", () => {
-  expect(forcedCommand("repo", "web01", terms({ landlock: 2 })).slice(0, 4)).toEqual([
-    "exec",
-    session,
-    "--landlock=2",
-    "/repos/web01",
-  ]);
-  expect(forcedCommand("admin", "boss", terms({ landlock: 0 })).slice(0, 4)).toEqual([
-    "exec",
-    session,
-    "--landlock=0",
-    "/repos",
-  ]);
-});
-
-test("where deletions are kept, append-only is borg's own", () => {
-  expect(forcedCommand("appendonly", "log", terms({ deletions: "kept" })).join(" ")).toBe(
-    `exec ${session} /repos/log borg serve --restrict-to-repository /repos/log --append-only`,
-  );
 });
 
 describe("whatever the fields are,", () => {
@@ -77,12 +37,7 @@ describe("whatever the fields are,", () => {
         (role, account, extra, type, blob, from, expires) => {
           let line: string;
           try {
-            line = keyLine(
-              forcedCommand(role, account, terms({ extraArguments: extra })),
-              { addresses: from, expires },
-              type,
-              blob,
-            );
+            line = keyLine(forcedCommand(role, account, extra), { addresses: from, expires }, type, blob);
           } catch {
             return;
           }
@@ -101,7 +56,7 @@ describe("whatever the fields are,", () => {
   test("good fields give a good line", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
-        const command = forcedCommand(role, account, terms({ extraArguments: extra }));
+        const command = forcedCommand(role, account, extra);
         const line = keyLine(command, noLimits, "ssh-rsa", "AAAA");
         expect(/^restrict,command="([^"]*)" ssh-rsa AAAA$/.exec(line)?.[1]?.split(" ")).toEqual(command);
       }),
