@@ -8,9 +8,9 @@ export interface Owner {
 
 export const isRoot = () => process.geteuid?.() === 0;
 
-/** The words that run a command as the owner instead of as root (setpriv(1)). */
+/** The words that run a command as the owner instead of as root (setpriv(1)); no program that it starts gains rights. */
 export function asOwner({ uid, gid }: Owner, command: readonly string[]): string[] {
-  const ids = ["--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups"];
+  const ids = ["--reuid", `${uid}`, "--regid", `${gid}`, "--clear-groups", "--no-new-privs"];
   return ["/usr/bin/setpriv", ...ids, "--", ...command];
 }
 

@@ -19,7 +19,7 @@ export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";
 /** The number of the process that is this server's sshd (libexec/entrypoint). */
 export const sshdPidFile = `${runFolder}/sshd.pid`;
-/** A file for each connection, written by the login program. Not in runFolder, which only root can enter. */
+/** A file for each connection, written by the login program. Not in runFolder, where only root can write. */
 export const connectionFolder = "/run/borgkeys";
 /** The settings of the server's start. It exists if a server was started in this container. */
 export const settingsFile = `${runFolder}/settings.json`;

@@ -1,4 +1,4 @@
-import { hasId, type IdRange } from "../user-namespace.ts";
+import type { IdRange } from "../user-namespace.ts";
 
 /** Ids that an account may have: `count` of them from `first` on. */
 export interface Ids {
@@ -19,7 +19,7 @@ export function idsForAccounts(map: readonly IdRange[]): Ids {
 
 /** Whether a container has all of these ids, in one range. */
 export function hasAll(map: readonly IdRange[], { first, count }: Ids): boolean {
-  return map.some((range) => hasId([range], first) && hasId([range], first + count - 1));
+  return map.some((range) => first >= range.first && first + count <= range.first + range.count);
 }
 
 /**

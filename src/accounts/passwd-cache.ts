@@ -92,7 +92,7 @@ export function composePasswdCache(
     lines: placedLines(layout.texts.length, textAt),
     names: indexLines(names, offsetOf, digits),
     // By their ids nobody looks accounts up; an index without a line would be no index.
-    ids: indexLines([idKey(accountId(first, wanted.owner, wanted.ids))], () => offsetOf(first), digits),
+    ids: indexLines([`${accountId(first, wanted.owner, wanted.ids)}`], () => offsetOf(first), digits),
   };
 }
 
@@ -175,9 +175,6 @@ function* indexLines(
     yield block.subarray(0, some.length * length);
   }
 }
-
-/** The module prints the id that it looks for with %d into eleven bytes (_nss_cache_getpwuid_r). */
-const idKey = (uid: number) => `${uid | 0}`.slice(0, 10);
 
 /** Reads passwd.cache. What is damaged counts as free. */
 export function parsePasswdCache(content: Buffer): PublishedAccounts {

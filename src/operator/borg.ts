@@ -14,25 +14,24 @@ import { accountPaths } from "../repositories/plan.ts";
 import { type Call, callRoll } from "../repositories/roll-call.ts";
 import { beginLook, strangeProblem } from "../repositories/strange-entries.ts";
 import { survey } from "../repositories/survey.ts";
-import type { Landlock } from "../role.ts";
 import type { InForce } from "../server/in-force.ts";
 import { forAll } from "./borg-words.ts";
-import { confinedTo, landlockInForce } from "./confined.ts";
+import { wallInForce, wallOf, wallVariable } from "./confined.ts";
 import { homeOf, reachOf, repositoryToBegin } from "./reach.ts";
 
 /**
  * Runs a borg command as the owner of the repositories, never as root. The word `all` in place of the repository runs it
  * for every one, one after the other; a signal ends the run.
- * Each process is confined to the repository that it works on, as that one's sessions are (reach.ts).
+ * Each process is confined to the repository that it works on, as that one's sessions are (reach.ts, confined.ts).
  * @returns the exit code; of several runs the worst
  */
 export async function runBorg(words: readonly string[], inForce: InForce): Promise<number> {
   const { owner } = inForce.settings;
-  const landlock = landlockInForce(inForce);
+  const walled = wallInForce(inForce);
   const wordsFor = forAll(words);
   // For one repository this process becomes borg: signals and the terminal are then borg's own.
   if (!wordsFor) {
-    const { command, environment } = borgAs(words, inForce, landlock);
+    const { command, environment } = borgAs(words, inForce, walled);
     becomeBorg(command, environment);
     return exitCode.failed; // never reached
   }
@@ -56,7 +55,7 @@ export async function runBorg(words: readonly string[], inForce: InForce): Promi
       continue;
     }
     const look = beginLook([path], owner);
-    const { command, environment } = borgAs(wordsFor(path), inForce, landlock);
+    const { command, environment } = borgAs(wordsFor(path), inForce, walled);
     const [program = "", ...rest] = command;
     child = spawn(program, rest, { stdio: ["inherit", "pipe", "pipe"], env: environment });
     const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
@@ -91,11 +90,11 @@ function becomeBorg([program = "", ...words]: string[], environment: NodeJS.Proc
   process.execve(program, [program, ...words], environment);
 }
 
-/** The words of one borg process, as the owner and confined, and its environment. */
+/** The words of one borg process, as the owner, and its environment, which confines it. */
 function borgAs(
   words: readonly string[],
   { settings: { owner }, isServing }: InForce,
-  landlock: Landlock,
+  walled: boolean,
 ): { command: string[]; environment: NodeJS.ProcessEnv } {
   const root = isRoot();
   if (root) {
@@ -111,10 +110,10 @@ function borgAs(
     const reach = reachOf(words, surroundings);
     const own = homeOf(reach, borgHome);
     const home = makeFolder(own) ? own : borgHome;
-    const confined = confinedTo(landlock, reach, home, [borgFile, ...words]);
+    const command = [borgFile, ...words];
     return {
-      command: root ? asOwner(owner, confined) : confined,
-      environment: environmentOf(isServing, home),
+      command: root ? asOwner(owner, command) : command,
+      environment: environmentOf(isServing, home, walled ? wallOf(reach, home) : null),
     };
   });
 }
@@ -138,11 +137,15 @@ function makeFolder(path: string): boolean {
   }
 }
 
-/** The environment of a borg that an operator runs. */
-export function environmentOf(isServing: boolean, home: string): NodeJS.ProcessEnv {
+/**
+ * The environment of a borg that an operator runs.
+ * @param wall what it is confined to; null where nothing confines it
+ */
+export function environmentOf(isServing: boolean, home: string, wall: string | null): NodeJS.ProcessEnv {
   // borg clears the lock of a process that has ended, but only under its own host id. In the server's container that is
   // the sessions' (libexec/session). Elsewhere their processes cannot be seen, and would all seem to have ended.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
+  const { [wallVariable]: _, ...given } = process.env; // what confines it is not the caller's to say
   return {
     // borg asks before it opens a repository that it does not know, or knows from another place; these are all the server's own.
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
@@ -150,8 +153,9 @@ export function environmentOf(isServing: boolean, home: string): NodeJS.ProcessE
     TMPDIR: home, // the only other place that it can write to
     // Who made an archive: only root can look up the name of the owner's id.
     LOGNAME: "borg",
-    ...process.env,
+    ...given,
     HOME: home,
     BORG_HOST_ID: isServing ? hostname() : elsewhere,
+    ...(wall !== null && { [wallVariable]: wall }),
   };
 }

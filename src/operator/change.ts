@@ -45,7 +45,7 @@ export function rebuildIndex(full: boolean): number {
         : `${others.length + 1} accounts, such as ${first}, have no repository directory yet`,
       "To make what is missing: update-borgusers",
     );
-  return endRevoked(owner);
+  return endRevoked();
 }
 
 export async function update(): Promise<number> {
@@ -55,7 +55,7 @@ export async function update(): Promise<number> {
   });
   say(`index: ${summary(planned.index.accounts, done.keys)}`);
   for (const line of linesOf(done)) say(line);
-  const code = endRevoked(planned.owner);
+  const code = endRevoked();
   for (const each of [...done.failures, ...done.remarks, ...(await strange(planned))]) noteProblem(each);
   return done.failures.length > 0 ? exitCode.failed : code;
 }
@@ -64,7 +64,7 @@ export async function dryRun(): Promise<number> {
   const planned = plan(demand(check(inForce(process.env), "nothing", showProgress)), "files", showProgress);
   const { accounts } = planned.index;
   const revoked = connections.revokedConnections(
-    connections.openConnections(planned.owner.uid),
+    connections.openConnections(),
     connections.opensByAccounts(accounts),
   );
   const changes = [...linesOf(planned), ...connections.linesOf(revoked).map((line) => `${line} ended`)];
@@ -99,8 +99,8 @@ function publishedDifference(accounts: readonly FoundAccount[], { isServing }: I
 }
 
 /** Ends what removed keys and accounts still have open, and says so. */
-function endRevoked(owner: Owner): number {
-  const { ended, left } = endRevokedConnections(owner.uid);
+function endRevoked(): number {
+  const { ended, left } = endRevokedConnections();
   for (const line of connections.linesOf(ended)) say(`${line} ended`);
   for (const line of connections.linesOf(left))
     note(`${line} could not be ended`, "A restart of the container ends them all.");

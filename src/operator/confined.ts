@@ -1,63 +1,59 @@
-import { existsSync, statSync } from "node:fs";
-import { libraryFolder } from "../paths.ts";
+import { existsSync } from "node:fs";
 import { exitCode, OperatorError } from "../problem.ts";
-import type { Landlock } from "../role.ts";
 import { probeConfinement } from "../server/confinement.ts";
 import type { InForce } from "../server/in-force.ts";
 import type { Reach } from "./reach.ts";
 
 /**
- * What operators' commands are confined with: what the server's start found out in this container, or if there was none,
- * what is found out now. Throws if BORG_SANDBOX asks for more than that.
+ * Whether operators' commands stand behind a wall. Throws if BORG_SANDBOX asks for a complete one and this kernel has
+ * none; in the server's container its start has seen to that.
  */
-export function landlockInForce({ settings, landlock, isServing }: InForce): Landlock {
-  if (isServing || settings.sandbox === "off") return landlock;
-  const found = probeConfinement(settings.owner);
-  if (settings.sandbox === "require" && found.reason !== "")
-    throw new OperatorError(
-      `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${found.reason}`,
-      "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
-      exitCode.settingProblems,
-    );
-  return found.landlock;
+export function wallInForce({ settings, walled, isServing }: InForce): boolean {
+  if (!isServing && settings.sandbox === "require") {
+    const { reason } = probeConfinement(settings.owner);
+    if (reason !== "")
+      throw new OperatorError(
+        `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${reason}`,
+        "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+        exitCode.settingProblems,
+      );
+  }
+  return walled;
 }
 
+/** The variable that tells borg what to close itself in with, before it does anything else (libexec/borg.py). */
+export const wallVariable = "BORGSERVER_WALL";
+
+/** What a command may do with a path and what is below it (libexec/wall.py). */
+type Rights = "read" | "write" | "any" | "tty";
+
 /**
- * The words that run a command behind the same wall as a session (libexec/confine), with doors to what it may reach.
+ * The wall around a command, with doors to what it may reach: the value of BORGSERVER_WALL.
  * @param home where it may write as freely as in the repository
+ * @param hasTerminal whether there is /dev/tty, which borg asks for a passphrase on
  */
-export function confinedTo(
-  landlock: Landlock,
+export function wallOf(
   { repository, also, look }: Reach,
   home: string,
-  command: readonly string[],
-): string[] {
-  const later = ["refer", "truncate"].slice(0, Math.max(0, landlock - 1));
-  const file = ["read-file", "write-file", ...later.slice(1)];
-  const folder = [
-    "read-file",
-    "write-file",
-    "read-dir",
-    "remove-file",
-    "remove-dir",
-    "make-reg",
-    "make-dir",
-    ...later,
-  ];
-  const rule = (rights: readonly string[], path: string) => [
-    "--landlock-rule",
-    `path-beneath:${rights.join(",")}:${path}`,
-  ];
-  const ofKind = (path: string, ofFolder: readonly string[], ofFile: readonly string[]) =>
-    rule(statSync(path).isDirectory() ? ofFolder : ofFile, path);
+  hasTerminal = existsSync("/dev/tty"),
+): string {
+  const door = (rights: Rights) => (path: string) => [rights, path] as const;
   const doors = [
-    ...rule(folder, home),
+    ...[home, ...(repository === null ? [] : [repository])].map(door("write")),
     // What is restored there may be of any kind, and what is named may be a program.
-    ...also.flatMap((path) =>
-      ofKind(path, [...folder, "execute", "make-sym", "make-fifo", "make-sock"], [...file, "execute"]),
-    ),
-    ...look.flatMap((path) => ofKind(path, ["read-file", "read-dir"], ["read-file"])),
-    ...(existsSync("/dev/tty") ? rule(file.slice(0, 2), "/dev/tty") : []), // for a passphrase
+    ...also.map(door("any")),
+    ...look.map(door("read")),
+    ...(hasTerminal ? ["/dev/tty"] : []).map(door("tty")),
   ];
-  return [`${libraryFolder}/confine`, `${landlock}`, repository ?? "", ...doors, "--", ...command];
+  const wall = JSON.stringify(doors);
+  if (Buffer.byteLength(`${wallVariable}=${wall}`) >= longestVariable)
+    throw new OperatorError(
+      "the command names more paths than it can be confined to",
+      "Name the folders that hold them.",
+      exitCode.usage,
+    );
+  return wall;
 }
+
+/** execve(2), MAX_ARG_STRLEN: 32 pages, its end included. */
+const longestVariable = 32 * 4096;

@@ -6,7 +6,7 @@ import { note, say } from "../report.ts";
 import { keptManifests } from "../repositories/manifests.ts";
 import type { InForce } from "../server/in-force.ts";
 import { environmentOf } from "./borg.ts";
-import { confinedTo, landlockInForce } from "./confined.ts";
+import { wallInForce, wallOf } from "./confined.ts";
 
 /** Lists the manifests that were kept of a repository, the newest first. */
 export function listManifests(name: string, { settings: { owner } }: InForce): number {
@@ -25,18 +25,12 @@ export function restoreManifest(name: string, number: string, inForce: InForce):
   const chosen = kept[Number(number) - 1];
   if (!chosen) throw kept.length === 0 ? nothingKept(name) : noSuch(name, number, kept.length);
   const reach = { repository, also: [], look: [chosen.file] };
-  const words = whileOwner(owner, () =>
-    confinedTo(landlockInForce(inForce), reach, borgHome, [
-      borgFile,
-      "put-manifest",
-      repository,
-      chosen.file,
-    ]),
-  );
+  const words = [borgFile, "put-manifest", repository, chosen.file];
   const [program = "", ...rest] = isRoot() ? asOwner(owner, words) : words;
+  const wall = wallInForce(inForce) ? wallOf(reach, borgHome) : null;
   const { status, error } = spawnSync(program, rest, {
     stdio: ["ignore", "inherit", "inherit"],
-    env: environmentOf(inForce.isServing, borgHome),
+    env: environmentOf(inForce.isServing, borgHome, wall),
   });
   if (status !== 0)
     throw new OperatorError(`the manifest was not put back: ${error?.message ?? `exit ${status}`}`);

@@ -1,58 +1,54 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { reasonOf } from "../failure.ts";
 import { asOwner, isRoot, type Owner } from "../owner.ts";
-import { libraryFolder, runFolder } from "../paths.ts";
-import type { Landlock } from "../role.ts";
+import { borgFile } from "../paths.ts";
 
-/**
- * Finds out how far the kernel and setpriv(1) can confine a session, by confining one (libexec/session) that
- * tries to write outside of its directory.
- * @returns the version of Landlock's rules, and if it is not 3, what is missing
- */
-export function probeConfinement(owner: Owner): { landlock: Landlock; reason: string } {
-  // For root always the same name, so that what a killed start left is removed by the next.
-  const folder = isRoot() ? `${runFolder}/probe` : `${tmpdir()}/borgserver-probe-${process.pid}`;
-  const [inside, outside] = [`${folder}/inside`, `${folder}/outside`];
-  try {
-    rmSync(folder, { recursive: true, force: true });
-    for (const path of [folder, inside, outside]) {
-      mkdirSync(path, { recursive: true });
-      if (isRoot()) chownSync(path, owner.uid, owner.gid);
-    }
-    let reason = confined(owner, 3, inside, outside);
-    if (reason === "") return { landlock: 3, reason };
-    for (const landlock of [2, 1] as const) {
-      reason = confined(owner, landlock, inside, outside);
-      // Only version 3 of the rules restricts truncate(2) (landlock(7)).
-      if (reason === "")
-        return { landlock, reason: "before Linux 6.2 it lets them empty each other's files" };
-    }
-    return { landlock: 0, reason };
-  } catch (error) {
-    return { landlock: 0, reason: `it could not be tried out: ${reasonOf(error)}` };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** How a program ended, and what it wrote. */
+export interface Ended {
+  status: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+  /** Why it was not started, or was ended. */
+  error?: Error | undefined;
 }
 
-/** Why the session is not confined, or an empty string if it could write inside and not outside. */
-function confined(owner: Owner, landlock: Landlock, inside: string, outside: string): string {
-  const session = [`${libraryFolder}/session`, `--landlock=${landlock}`, inside];
-  const attempt = [
-    "sh",
-    "-c",
-    `(: >${inside}/file) || exit 2; (: >${outside}/file) 2>/dev/null && exit 3; exit 0`,
-  ];
-  const trial = [...session, ...attempt];
+/** How long the trial may take, in milliseconds. It takes as long as borg takes to load. */
+const patience = 30_000;
+
+/**
+ * Finds out how far the kernel can confine a session, by having borg try its wall out on a throwaway folder
+ * (libexec/wall.py).
+ * @returns what the wall lacks here; empty where it is complete
+ */
+export function probeConfinement(owner: Owner): { reason: string } {
+  const trial = [borgFile, "tell-wall"];
   const [program = "", ...words] = isRoot() ? asOwner(owner, trial) : trial;
-  const { status, signal, stderr, error } = spawnSync(program, words, {
+  const ended = spawnSync(program, words, {
     encoding: "utf8",
-    env: { PATH: process.env.PATH, USER: "probe", SSH_ORIGINAL_COMMAND: "borg serve" },
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env.PATH },
+    timeout: patience,
+    killSignal: "SIGKILL",
   });
-  if (error) return error.message;
-  if (status === 0) return "";
-  if (status === 3) return "the kernel let a confined session write elsewhere";
-  return stderr.trim().split("\n")[0] || `the trial session ended with ${signal ?? status}`;
+  return { reason: lackOf(ended) };
+}
+
+/** What the wall lacks by its trial. A trial that tells nothing shows no wall. */
+export function lackOf({ status, signal, stdout, stderr, error }: Ended): string {
+  const untried = (why: string) => `it could not be tried out: ${why}`;
+  if (error) return untried(error.message);
+  if (status !== 0)
+    return untried(stderr.trim().split("\n").at(-1) || `the trial ended with ${signal ?? status}`);
+  const lacks = readLacks(stdout);
+  return lacks ? lacks.join("; ") : untried("the trial did not tell what it found");
+}
+
+function readLacks(text: string): string[] | null {
+  try {
+    const { lacks } = JSON.parse(text);
+    const isWhole = Array.isArray(lacks) && lacks.every((part) => typeof part === "string" && part !== "");
+    return isWhole ? lacks : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { whyUnknown } from "../accounts/published-accounts.ts";
-import { programFile } from "../paths.ts";
+import { libraryFolder, programFile } from "../paths.ts";
 import { pause } from "../pause.ts";
 import { runningSshd } from "../sessions/sshd-process.ts";
 import { unsafePart } from "./login-program.ts";
@@ -15,7 +15,7 @@ export function health(): string | null {
   const sshd = runningSshd();
   if (!sshd) return "sshd does not listen";
   if (/^[Tt]$/.test(sshd.state)) return "sshd does not accept connections";
-  return socketsProblem(sshd.pid) ?? placesProblem(sshd.pid) ?? answerProblem();
+  return socketsProblem(sshd.pid) ?? placesProblem(sshd.pid) ?? answerProblem() ?? sessionProblem();
 }
 
 /** How often the queue is looked at, and the pause between, in milliseconds. */
@@ -88,4 +88,22 @@ function answerProblem(): string | null {
   if (status !== 0) return `${stderr}the index cannot answer`;
   const unknown = whyUnknown();
   return unknown && `every login is denied: ${unknown.text}. ${unknown.hint}`;
+}
+
+/** How long the process that serves sessions may take to answer, in milliseconds. */
+const longestAnswer = 10_000;
+
+/** Asks what the accounts' shell asks: whether the process that serves sessions answers (libexec/session.c). */
+function sessionProblem(): string | null {
+  const { status, signal, stderr, error } = spawnSync(`${libraryFolder}/session`, ["--answers"], {
+    encoding: "utf8",
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: longestAnswer,
+    killSignal: "SIGKILL",
+  });
+  if (status === 0) return null;
+  return (
+    stderr?.trim() ||
+    `no session can begin: ${error?.message ?? `its program ended with ${signal ?? status}`}`
+  );
 }

@@ -5,15 +5,14 @@ import { codeOf } from "../failure.ts";
 import { borgAccount } from "../keys/borg-sshkeys.ts";
 import { settingsFile } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
-import type { Landlock } from "../role.ts";
 import { type Environment, environmentOf, readSettings, type Settings } from "./settings.ts";
 import { isInZoneDatabase } from "./time-zone.ts";
 
 /** The settings that are in force in this container. */
 export interface InForce {
   settings: Settings;
-  /** How sessions are confined, as the start found out; before a start, fully. */
-  landlock: Landlock;
+  /** Whether the kernel is to confine sessions and operators' commands, as far as it can. */
+  walled: boolean;
   /** Why the guard in borg serve does not hold here, as the start found out; empty where it does, and before a start. */
   unguarded: string;
   /** Whether the server was started in this container. */
@@ -30,7 +29,7 @@ export function inForce(environment: Environment): InForce {
   return (
     inForceSinceStart() ?? {
       settings,
-      landlock: settings.sandbox === "off" ? 0 : 3,
+      walled: settings.sandbox !== "off",
       unguarded: "",
       isServing: false,
     }
@@ -68,8 +67,8 @@ export function readAll(environment: Environment): { settings: Settings; problem
   return { settings, problems: [...problems, ...borgAccount(settings).problems] };
 }
 
-const textOf = ({ settings: { owner, ...settings }, landlock, unguarded }: Omit<InForce, "isServing">) =>
-  JSON.stringify({ ...owner, ...settings, landlock, unguarded });
+const textOf = ({ settings: { owner, ...settings }, walled, unguarded }: Omit<InForce, "isServing">) =>
+  JSON.stringify({ ...owner, ...settings, walled, unguarded });
 
 /** Null if there is no file; empty if it cannot be read, or is empty. */
 function readKept(): string | null {
@@ -83,10 +82,10 @@ function readKept(): string | null {
 /** What was recorded, if each value is what its own environment would give; otherwise null. */
 function parseKept(text: string): InForce | null {
   try {
-    const { uid, gid, landlock, unguarded, ...kept } = JSON.parse(text);
+    const { uid, gid, walled, unguarded, ...kept } = JSON.parse(text);
     const { settings, problems } = readAll(environmentOf({ owner: { uid, gid }, ...kept }));
-    const found = { settings, landlock, unguarded };
-    const isWhole = problems.length === 0 && [0, 1, 2, 3].includes(landlock) && typeof unguarded === "string";
+    const found = { settings, walled, unguarded };
+    const isWhole = problems.length === 0 && typeof walled === "boolean" && typeof unguarded === "string";
     return isWhole && textOf(found) === text ? { ...found, isServing: true } : null;
   } catch {
     return null;

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { fingerprintOf } from "../keys/public-key.ts";
 import type { Owner } from "../owner.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "../paths.ts";
@@ -12,7 +12,7 @@ import {
   strangeProblem,
   strangeProblems,
 } from "../repositories/strange-entries.ts";
-import { type Landlock, roleNames, roles } from "../role.ts";
+import { roleNames, roles } from "../role.ts";
 import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { proveGuard, refusedExtraArguments, testBorg } from "./borg-check.ts";
@@ -22,7 +22,7 @@ import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
 import { checkRequirements, requireKnownAccounts } from "./requirements.ts";
-import type { Environment, Settings } from "./settings.ts";
+import type { Environment } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 
 /**
@@ -32,6 +32,8 @@ import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 export async function prepareStart(environment: Environment, sshdOptions: readonly string[]): Promise<void> {
   const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
+  // Accounts reach the socket in it that they are served by. Whatever the umask is.
+  chmodSync(runFolder, 0o711);
   const openssh = readOpensshVersion();
   const { borg, checked, hostKeys, unconfined, planned, done, locks } = withLock(lockFile, () => {
     const found = checkEverything(environment);
@@ -49,7 +51,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   });
 
   const { accounts } = checked;
-  const { settings, landlock, unguarded } = checked.inForce;
+  const { settings, walled, unguarded } = checked.inForce;
   note(`${borg}, ${openssh.name}`);
   note(
     `serving ${summary(accounts, done.keys)}; repositories belong to ${settings.owner.uid}:${settings.owner.gid}`,
@@ -59,9 +61,9 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
       "there are no keys yet",
       `Put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS.`,
     );
-  if (landlock === 0)
-    note(`sessions are not confined by the kernel (${unconfined}); borg alone restricts them`);
-  else note(`sessions are confined by the kernel (Landlock)${unconfined && `, but ${unconfined}`}`);
+  if (!walled) note("sessions are not confined by the kernel (BORG_SANDBOX=off); borg alone restricts them");
+  else if (unconfined) note(`sessions are not fully confined by the kernel: ${unconfined}`);
+  else note("sessions are confined by the kernel (Landlock)");
   if (unguarded)
     note(
       `${warning}the guard in borg serve does not hold with this borg: ${unguarded}`,
@@ -115,7 +117,7 @@ interface Found {
   borg: string;
   checked: Checked;
   hostKeys: HostKey[];
-  /** Why sessions are not confined, or not fully; empty if they are. */
+  /** What the wall around sessions lacks here; empty where it is complete, and where there is to be none. */
   unconfined: string;
 }
 
@@ -133,8 +135,8 @@ function checkEverything(environment: Environment): Found {
   const borg = owner ? testBorg(owner) : "";
   problems.push(...refusedExtraArguments(settings, owner).filter(({ where }) => !known.has(where)));
 
-  const { landlock, reason } =
-    problems.length === 0 ? confinementFor(settings) : { landlock: 0 as const, reason: "" };
+  const walled = settings.sandbox !== "off";
+  const { reason } = walled && problems.length === 0 ? probeConfinement(settings.owner) : { reason: "" };
   if (settings.sandbox === "require" && reason !== "")
     problems.push({
       where: "BORG_SANDBOX",
@@ -143,7 +145,7 @@ function checkEverything(environment: Environment): Found {
     });
 
   const unguarded = owner ? proveGuard(owner) : "";
-  const checked = check({ settings, landlock, unguarded, isServing: true }, "nothing", showProgress);
+  const checked = check({ settings, walled, unguarded, isServing: true }, "nothing", showProgress);
   // Never write into a mount point whose mount is missing.
   if (checked.lost.length === 0) {
     makeMissingFolders();
@@ -158,10 +160,6 @@ function checkEverything(environment: Environment): Found {
       checked.problems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems,
     );
   return { borg, checked, hostKeys: hostKeys.keys, unconfined: reason };
-}
-
-function confinementFor({ sandbox, owner }: Settings): { landlock: Landlock; reason: string } {
-  return sandbox === "off" ? { landlock: 0, reason: "BORG_SANDBOX=off" } : probeConfinement(owner);
 }
 
 /** In a user namespace there may be no such id, so that nothing could belong to it. */

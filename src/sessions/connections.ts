@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { readAccountFiles } from "../accounts/account-files.ts";
-import { gidOfAccount } from "../accounts/system-accounts.ts";
+import { gidOfAccount, reservedIds } from "../accounts/system-accounts.ts";
 import { isGranted } from "../index/read.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { ConnectionRecord } from "../login/connection-record.ts";
@@ -52,9 +52,8 @@ export function linesOf(connections: readonly Connection[]): string[] {
 /**
  * The connections to this server's sshd. Removes the records of those that have ended. A record counts only if its process
  * is a child of sshd itself, because others may have called the login program too.
- * @param owner the numeric owner that all accounts share
  */
-export function openConnections(owner: number): Connection[] {
+export function openConnections(): Connection[] {
   const sshd = runningSshd();
   if (!sshd || !existsSync(connectionFolder)) return [];
   const records = readdirSync(connectionFolder).map((name) => {
@@ -63,11 +62,16 @@ export function openConnections(owner: number): Connection[] {
   });
   // Read after the records, so that a connection that began meanwhile has a process, and its record does not look old.
   const processes = readProcesses();
+  // After the login, sshd's process for the connection has a child that runs as the account. Before, its children run as
+  // root, as sshd's own account, or as the login program's.
+  const ours = reservedIds(readAccountFiles()).uids;
+  const isAccount = (user: number | null) => user !== null && user !== 0 && !ours.has(user);
   return records.flatMap(({ name, path, record }) => {
     const process = processes.find(({ pid }) => pid === Number(name));
     if (record && process?.started === record.started && process.parent === sshd.pid) {
-      // After the login, sshd's process for the connection has a child that runs as the account; before, as sshd's own.
-      const isLoggedIn = processes.some(({ pid, parent }) => parent === process.pid && userOf(pid) === owner);
+      const isLoggedIn = processes.some(
+        ({ pid, parent }) => parent === process.pid && isAccount(userOf(pid)),
+      );
       return [{ ...record, process, isLoggedIn }];
     }
     // A record of another process, or one that is being written.

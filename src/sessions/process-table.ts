@@ -63,9 +63,37 @@ export function borgsOfThisContainer(): Process[] {
   return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid));
 }
 
-/** Those of this server: sessions, and what was started with exec. None of them runs as root. */
+/**
+ * Those of this server: sessions, and what was started with exec. None of them runs as root. The process that serves the
+ * sessions is another: its name is longer (libexec/resident.py).
+ */
 export function borgsOfThisServer(): Process[] {
   return borgsOfThisContainer().filter(({ pid }) => userOf(pid) !== 0);
+}
+
+/**
+ * The borg processes that serve these session programs. They are no children of them, but of the process that serves all
+ * sessions, and say in their titles whom they serve: "borg: NAME [PID]".
+ */
+export function borgsServing(sessions: readonly Process[]): Process[] {
+  if (sessions.length === 0) return [];
+  const begun = new Map(sessions.map(({ pid, started }) => [pid, Number(started)]));
+  return borgsOfThisServer().filter(({ pid, started }) => {
+    // One that is older served an earlier program of that number.
+    const since = begun.get(sessionServedBy(pid) ?? 0);
+    return since !== undefined && Number(started) >= since;
+  });
+}
+
+/** The number of the session program that a borg serves, or null for another process. */
+export function sessionServedBy(pid: number): number | null {
+  try {
+    const title = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    const session = /^borg: [^\0]* \[([0-9]+)\]\0*$/.exec(title)?.[1];
+    return session === undefined ? null : Number(session);
+  } catch {
+    return null;
+  }
 }
 
 /** proc_pid_mountinfo(5): the first field is a mount's number, which no mount of another namespace has. */

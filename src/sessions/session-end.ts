@@ -1,6 +1,14 @@
 import { pause } from "../pause.ts";
 import { type Connection, openConnections, opensByIndex, revokedConnections } from "./connections.ts";
-import { borgsOfThisServer, descendantsOf, type Process, readProcesses, stillRuns } from "./process-table.ts";
+import {
+  borgsOfThisServer,
+  borgsServing,
+  descendantsOf,
+  type Process,
+  readProcesses,
+  sessionServedBy,
+  stillRuns,
+} from "./process-table.ts";
 import { runningSshd } from "./sshd-process.ts";
 
 /** How long an answer to a login may take, in milliseconds: the login program has 20 seconds (main.ts). */
@@ -19,13 +27,16 @@ function signal(process: Process, name: "SIGTERM" | "SIGKILL"): void {
   } catch {}
 }
 
+/** A process, and no other that has its number later. */
+const keyOf = ({ pid, started }: Process) => `${pid} ${started}`;
+
 /** Asks processes to end, each once: asking a borg twice would disturb its end. */
 class Asking {
   readonly asked = new Map<string, Process>();
 
   ask(processes: readonly Process[]): void {
     for (const process of processes) {
-      const key = `${process.pid} ${process.started}`;
+      const key = keyOf(process);
       if (this.asked.has(key)) continue;
       this.asked.set(key, process);
       signal(process, "SIGTERM");
@@ -57,12 +68,11 @@ export function endAllSessions(): string | null {
 
 /**
  * Ends the connections whose key opens nothing any more in the published index.
- * @param owner the numeric owner that all accounts share
  * @returns those that were ended, and those that could not be
  */
-export function endRevokedConnections(owner: number): { ended: Connection[]; left: Connection[] } {
+export function endRevokedConnections(): { ended: Connection[]; left: Connection[] } {
   waitForAnswers();
-  const look = () => revokedConnections(openConnections(owner), opensByIndex);
+  const look = () => revokedConnections(openConnections(), opensByIndex);
   const end = performance.now() + longestLetIn;
   let revoked = look();
   while (revoked.some(({ isLoggedIn }) => !isLoggedIn) && performance.now() < end) {
@@ -86,27 +96,51 @@ function waitForAnswers(): void {
   while (answering.some(stillRuns) && performance.now() < end) pause(lookPause / 5);
 }
 
+/** A connection that is ended, and what its sessions consist of: programs that sshd started, and the borgs that serve those. */
+class Ending {
+  readonly #process: Process;
+  /** Those that were seen below sshd's process. Each may outlive it. */
+  readonly #programs = new Map<string, Process>();
+
+  constructor({ process }: Connection) {
+    this.#process = process;
+  }
+
+  /** What of it runs now. */
+  look() {
+    const ofSshd = stillRuns(this.#process) ? [this.#process] : [];
+    const below = ofSshd.flatMap(({ pid }) => descendantsOf(pid, readProcesses()));
+    // sshd's process of the connection starts one that runs as the account, and that starts the programs.
+    for (const process of below)
+      if (process.parent === this.#process.pid) ofSshd.push(process);
+      else this.#programs.set(keyOf(process), process);
+    const programs = [...this.#programs.values()];
+    return { ofSshd, programs: programs.filter(stillRuns), borgs: borgsServing(programs) };
+  }
+}
+
 /**
- * Ends connections: asks what runs in their sessions, so that borg releases its locks, then sshd's processes, and
- * kills what is left when the time is over.
+ * Ends connections: asks each borg that serves a session, so that it releases its locks and its client is told, then the
+ * session's program, then sshd's processes, and kills what is left when the time is over.
  * @returns those that could not be ended
  */
-function endConnections(connections: readonly Connection[]): Connection[] {
+export function endConnections(connections: readonly Connection[], seconds = patience): Connection[] {
   const asking = new Asking();
-  const end = performance.now() + patience * 1000;
-  for (;;) {
-    const open = connections.filter(({ process }) => stillRuns(process));
-    if (open.length + asking.left.length === 0) return [];
+  const endings = connections.map((connection) => new Ending(connection));
+  for (const end = performance.now() + seconds * 1000; ; pause(lookPause)) {
     const isLate = performance.now() >= end;
-    const processes = readProcesses();
-    for (const { process } of open) {
-      const below = descendantsOf(process.pid, processes);
-      // sshd's process of the connection starts one that runs as the account, and that starts the sessions.
-      const sessions = below.filter(({ parent }) => parent !== process.pid);
-      asking.ask(isLate || sessions.length === 0 ? [...below, process] : sessions);
+    let isOver = true;
+    for (const ending of endings) {
+      const { ofSshd, programs, borgs } = ending.look();
+      // A program ends by itself when its borg has, and tells how. One without a borg is asked.
+      const served = new Set(borgs.map(({ pid }) => sessionServedBy(pid)));
+      asking.ask(borgs);
+      asking.ask(programs.filter(({ pid }) => isLate || !served.has(pid)));
+      if (isLate || programs.length + borgs.length === 0) asking.ask(ofSshd);
+      if (ofSshd.length + programs.length + borgs.length > 0) isOver = false;
     }
+    if (isOver) return [];
     if (isLate) break;
-    pause(lookPause);
   }
   for (const process of asking.left) signal(process, "SIGKILL");
   const dead = performance.now() + 1000;

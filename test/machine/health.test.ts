@@ -98,6 +98,25 @@ describe("is bad", () => {
   });
 });
 
+describe("where no session could begin", () => {
+  const session = "/usr/local/lib/borgserver/session";
+
+  test.each([
+    ["says so itself", "echo 'nothing serves sessions' >&2; exit 1", "nothing serves sessions\n"],
+    ["fails without a word", "exit 3", "no session can begin: its program ended with 3\n"],
+    ["is killed", "kill -9 $$", "no session can begin: its program ended with SIGKILL\n"],
+  ])("health says it: the accounts' shell %s", async (_, script, told) => {
+    await machine.write("/client/session", `#!/bin/sh\n[ "$*" = --answers ] || exit 0\n${script}\n`);
+    await machine.ok(`mv ${session} ${session}.kept; cp /client/session ${session}; chmod 755 ${session}`);
+    try {
+      expect(await health()).toEqual({ code: 1, stdout: told, stderr: "" });
+    } finally {
+      await machine.ok(`mv -f ${session}.kept ${session}`);
+    }
+    expect(await health()).toEqual(well);
+  });
+});
+
 describe("a login program that others than root can change", () => {
   test.each([
     ["chmod 777 /usr/local/bin/borgserver", "chmod go-w /usr/local/bin/borgserver"],

@@ -19,7 +19,7 @@ test("BORG_SSHKEYS alone serves one person, without a key folder", async () => {
   expect(machine.log.split("\n").slice(0, 3)).toEqual([
     `borgserver: ${versions.trim().replace("\n", ", ")}`,
     "borgserver: serving 1 account (1 admin), 2 keys; repositories belong to 1000:1000",
-    "borgserver: sessions are not confined by the kernel (setpriv: unrecognized option '--landlock-access'); borg alone restricts them",
+    expect.stringMatching(/^borgserver: sessions are not fully confined by the kernel: ./), // this machine has no Landlock
   ]);
   await machine.pinHostKeys();
   expect(await machine.borg("laptop", `init -e none ${at("borg", "/repos/photos")}`)).toMatchObject({
@@ -139,7 +139,7 @@ describe("a setting that is wrong stops the start with exit 4", () => {
     [
       "confinement that this machine lacks",
       { BORG_SANDBOX: "require" },
-      "BORG_SANDBOX: sessions cannot be fully confined by the kernel here: setpriv: unrecognized option '--landlock-access",
+      "BORG_SANDBOX: sessions cannot be fully confined by the kernel here: ",
     ],
   ])("%s", async (_, settings, message) => {
     const ids = Object.fromEntries(
@@ -187,8 +187,8 @@ test("the stored settings are whole, or reported as damaged and not used at all"
       { ...kept, extraArguments: { ...kept.extraArguments, repo: "--storage-quota 5G" } },
       { ...kept, extraArguments: { ...kept.extraArguments, admin: ["--restrict-to-path=/"] } },
       { ...kept, extraArguments: { ...kept.extraArguments, admin: ["a b"] } },
-      { ...kept, landlock: 9 },
-      { ...kept, landlock: "3" },
+      { ...kept, walled: 1 },
+      { ...kept, walled: "true" },
       { ...kept, unguarded: false },
       { ...kept, deletions: "asked" },
       { ...kept, sandbox: "maybe" },
@@ -302,8 +302,8 @@ test.each([
 
 test("a umask does not keep accounts from what they must reach", async () => {
   await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.ok("umask 077; borgserver prepare");
+  await machine.ok("rm -rf /run/borgserver; umask 077; borgserver prepare");
   expect(await machine.ok("stat -c '%a %n' /run/borgserver /run/borgserver/settings.json /repos")).toBe(
-    "755 /run/borgserver\n644 /run/borgserver/settings.json\n2755 /repos\n",
+    "711 /run/borgserver\n644 /run/borgserver/settings.json\n2755 /repos\n",
   );
 });

@@ -48,22 +48,37 @@ test("an ssh that does not tell its version stops the start", async () => {
   expect(stderr).toMatch(/^borgserver: ssh -V does not show the version of OpenSSH.*openssh-server/);
 });
 
-describe("a trial session that shows no confinement is told:", () => {
+describe("what the trial of the wall around sessions shows is told:", () => {
+  const untried = "sessions are not fully confined by the kernel: it could not be tried out";
   test.each([
-    ["it wrote elsewhere", 'shift 2; exec "$@"', "the kernel let a confined session write elsewhere"],
-    ["it was killed", "kill -9 $$", "the trial session ended with SIGKILL"],
-    ["it failed without a word", "exit 7", "the trial session ended with 7"],
-    ["it said why", "echo no such wall >&2; exit 1", "no such wall"],
-  ])("%s", async (_, script, reason) => {
-    const session = "/usr/local/lib/borgserver/session";
-    await machine.write("/client/session", `#!/bin/sh\n${script}\n`);
-    await machine.ok(`cp ${session} /client/kept; cat /client/session >${session}`);
+    [
+      "it is complete",
+      `echo '{"landlock":6,"lacks":[]}'`,
+      "sessions are confined by the kernel (Landlock)\n",
+    ],
+    [
+      "it lacks something",
+      `echo '{"landlock":2,"lacks":["one thing","another"]}'`,
+      "sessions are not fully confined by the kernel: one thing; another\n",
+    ],
+    ["it was killed", "kill -9 $$", `${untried}: the trial ended with SIGKILL\n`],
+    ["it failed without a word", "exit 7", `${untried}: the trial ended with 7\n`],
+    ["it said why", "echo no such wall >&2; exit 1", `${untried}: no such wall\n`],
+    ["it told nothing", "", `${untried}: the trial did not tell what it found\n`],
+    ["it ran as the owner", `printf '{"lacks":["%s"]}' "$(id -u)"`, "kernel: 1000\n"],
+  ])("%s", async (_, script, told) => {
+    const borg = "/usr/local/lib/borgserver/borg";
+    await machine.write(
+      "/client/borg",
+      `#!/bin/sh\n[ "$1" = tell-wall ] || exec ${borg}.kept "$@"\n${script}\n`,
+    );
+    await machine.ok(`mv ${borg} ${borg}.kept; cp /client/borg ${borg}; chmod 755 ${borg}`);
     try {
       const { code, stderr } = await prepare();
       expect(code).toBe(0);
-      expect(stderr).toContain(`sessions are not confined by the kernel (${reason})`);
+      expect(stderr).toContain(told);
     } finally {
-      await machine.ok(`cat /client/kept >${session}`);
+      await machine.ok(`mv -f ${borg}.kept ${borg}`);
     }
   });
 });
