@@ -108,7 +108,7 @@ class Resident:
         self.listener = _listen()
 
     def serve(self) -> NoReturn:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets a child that has ended
+        signal.signal(signal.SIGCHLD, _reap)
         gc.collect()
         gc.freeze()
         while True:
@@ -126,6 +126,15 @@ class Resident:
                 self.listener.close()
                 session(self, asking)
             asking.close()
+
+
+def _reap(*_: object) -> None:
+    """Waits for the children that have ended. Not left to the kernel (SIG_IGN), which would forget what they used."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def session(resident: Resident, asking: socket.socket) -> NoReturn:

@@ -109,7 +109,7 @@ describe("the answer", () => {
     expect(await ask("web", await fingerprint("web"))).toEqual({
       code: 0,
       stderr: "",
-      stdout: `restrict,command="exec /usr/local/lib/borgserver/session --landlock=0 /repos/web borg serve --restrict-to-repository /repos/web" ${type} ${blob}\n`,
+      stdout: `restrict,command="borg serve --restrict-to-repository /repos/web" ${type} ${blob}\n`,
     });
   });
 

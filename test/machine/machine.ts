@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { accountId, idsForAccounts } from "../../src/accounts/account-id.ts";
 
 const root = dirname(dirname(import.meta.dirname));
 /** Programs that tests run in a machine, where all files of the outer machine are seen. */
@@ -18,6 +19,10 @@ export interface Options {
   env?: Record<string, string>;
   input?: string;
 }
+
+/** The numeric id that an account logs in as, where the machine has all ids. */
+export const idOf = (name: string, owner = 1000) =>
+  accountId(name, owner, idsForAccounts([{ first: 0, outside: 0, count: 2 ** 32 - 1 }]));
 
 /** Messages of the program, each on one line: what to do behind what is wrong, also where it has a line of its own. */
 export const unfolded = (text: string) => text.replaceAll("\n  ", ". ");

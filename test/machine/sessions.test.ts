@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Machine, programs } from "./machine.ts";
 
-/** Stands in for borg where a test looks at what it is started with. */
-const fake = "/client/fake";
 let machine: Machine;
 
 beforeAll(async () => {
@@ -79,50 +77,29 @@ describe("no forwarding of any kind", () => {
   });
 
   test("of X11, an agent, or the client's environment", async () => {
-    await machine.write(fake, "#!/bin/sh\ntr '\\0' '\\n' </proc/$$/environ\n");
-    await machine.ok(
-      "chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg; touch /client/.Xauthority",
-    );
     const request =
       "ssh -v -A -X -o SendEnv=* -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 BORG_X=1 borg serve";
-    try {
-      const { stdout, stderr } = await machine.run(
-        `eval "$(ssh-agent)" >/dev/null; ssh-add -q /client/boss; ${request}; ssh-agent -k >/dev/null`,
-        {
-          env: { DISPLAY: ":9", LC_ALL: "C.UTF-8", BORG_PASSPHRASE: "leak" },
-        },
-      );
-      expect(stderr).toContain("Requesting authentication agent forwarding");
-      expect(stderr).toContain("Requesting X11 forwarding");
-      const names = stdout
-        .trim()
-        .split("\n")
-        .map((line) => line.split("=")[0]!);
-      const known = [
-        "BORG_HOST_ID",
-        "BORG_SELFTEST",
-        "BORGSERVER_GUARD",
-        "HOME",
-        "LANG",
-        "LOGNAME",
-        "MAIL",
-        "MOTD_SHOWN",
-        "PATH",
-        "PWD",
-        "SHELL",
-        "SSH_CLIENT",
-        "SSH_CONNECTION",
-        "TZ",
-        "USER",
-      ];
-      expect(names.filter((name) => !known.includes(name))).toEqual([]);
-      expect(stdout).toContain("BORG_HOST_ID=backup\n");
-      expect(stdout).toContain("BORG_SELFTEST=disabled\n");
-    } finally {
-      await machine.ok("/usr/local/lib/borgserver/install system");
-    }
+    const { stdout, stderr } = await machine.run(
+      `touch /client/.Xauthority; eval "$(ssh-agent)" >/dev/null; ssh-add -q /client/boss
+       sleep 3 | ${request} >/dev/null & asking=$!; ${untilOne("session")}
+       tr '\\0' '\\n' </proc/$(pgrep -x session)/environ; wait $asking; ssh-agent -k >/dev/null`,
+      { env: { DISPLAY: ":9", LC_ALL: "C.UTF-8", BORG_PASSPHRASE: "leak" } },
+    );
+    expect(stderr).toContain("Requesting authentication agent forwarding");
+    expect(stderr).toContain("Requesting X11 forwarding");
+    const names = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split("=")[0]!);
+    expect(names).toContain("SSH_CONNECTION");
+    const known =
+      "HOME LANG LOGNAME MAIL MOTD_SHOWN PATH SHELL SSH_CLIENT SSH_CONNECTION SSH_ORIGINAL_COMMAND TZ USER";
+    expect(names.filter((name) => !known.split(" ").includes(name))).toEqual([]);
   });
 });
+
+/** Waits in a shell until one process of this name runs. */
+const untilOne = (name: string) => `until pgrep -x ${name} >/dev/null; do sleep 0.05; done`;
 
 test("a session leaves a record that there was a repository", async () => {
   await machine.ok("rm -f /repos/.borgserver/repositories/*");
@@ -133,57 +110,85 @@ test("a session leaves a record that there was a repository", async () => {
 });
 
 describe("a request for borg serve", () => {
-  /** What borg serve is started with when a client asks for this. */
-  async function served(request: string, script = 'echo "$@"'): Promise<string> {
-    await machine.write(fake, `#!/bin/sh\n${script}\n`);
-    await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
-    try {
-      return (await machine.ssh("web", `web@127.0.0.1 '${request}'`)).stdout.trim();
-    } finally {
-      await machine.ok("/usr/local/lib/borgserver/install system");
-    }
-  }
-  const forced = "serve --restrict-to-repository /repos/web";
-
-  test("keeps how much the client wants to have logged, and nothing else", async () => {
-    expect(await served("borg serve --umask=077 --info")).toBe(`${forced} --info`);
-    expect(await served("borg serve --debug --debug-topic=repo")).toBe(
-      `${forced} --debug --debug-topic=repo`,
+  test("is served by a process that has the owner's rights, its repository and its client, and nothing else", async () => {
+    const look = await machine.ok(
+      `sleep 4 | ssh -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 borg serve >/dev/null & asking=$!
+       until pid=$(pgrep -x -u 1000 borg) && grep -q '^Seccomp:.2' /proc/$pid/status; do sleep 0.05; done
+       grep -E '^(Uid|Gid|Groups|CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/$pid/status
+       ls /proc/$pid/fd | xargs; cat /proc/$pid/oom_score_adj; grep 'core file' /proc/$pid/limits
+       tr '\\0' ' ' </proc/$pid/cmdline; echo; pgrep -x session; ps -o uid= -C session; wait $asking`,
     );
-    expect(await served("borg serve --restrict-to-path / --umask 000 --storage-quota=1T --append-only")).toBe(
-      forced,
+    const [, serving = ""] = /^borg: web \[([0-9]+)\]/m.exec(look) ?? [];
+    expect(look.replace(/[ \t]+$/gm, "")).toMatch(
+      new RegExp(
+        [
+          "^Uid:\t1000\t1000\t1000\t1000",
+          "Gid:\t1000\t1000\t1000\t1000",
+          "Groups:",
+          "CapPrm:\t0000000000000000",
+          "CapEff:\t0000000000000000",
+          "CapBnd:\t00000000000000c0",
+          "NoNewPrivs:\t1",
+          "Seccomp:\t2",
+          "0 1 2 3",
+          "500",
+          "Max core file size +0 +0 +bytes",
+          `borg: web \\[${serving}\\]`,
+          serving,
+          " *20[0-9]{8}",
+          "$",
+        ].join("\n"),
+      ),
     );
-    await machine.ok("touch /repos/web/--info");
-    expect(await served("borg serve --debug-topic=$(id) --debug-topic=a;b *")).toBe(forced);
-    await machine.ok("rm /repos/web/--info");
   });
 
-  test("gains no rights by any program it starts, also where the kernel confines nothing", async () => {
-    expect(await served("borg serve", "grep NoNewPrivs /proc/self/status")).toMatch(/^NoNewPrivs:\s1$/);
-  });
-
-  test("is confined fully, or fails, unless the forced command says otherwise", async () => {
-    const { code, stderr } = await machine.run(
-      "SSH_ORIGINAL_COMMAND='borg serve' USER=web /usr/local/lib/borgserver/session /repos/web borg serve",
+  test("ends with its connection, and the process that serves sessions goes on", async () => {
+    await machine.ok(
+      `sleep 60 | ssh -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 borg serve & ${untilOne("session")}
+       until pid=$(pgrep -x -u 1000 borg); do sleep 0.05; done; kill -9 $(pgrep -x session)
+       for i in $(seq 50); do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1`,
     );
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^setpriv: /) });
+    await machine.ok("borg list ssh://web@127.0.0.1/repos/web", { env: machine.client("web") });
   });
 
-  test("leaves no other process than borg: its parent is sshd", async () => {
-    expect(await served("borg serve", "cat /proc/$PPID/comm")).toMatch(/^sshd/);
+  test("waits for the process that serves sessions to be started again", async () => {
+    for (let each = 0; each < 3; each++)
+      await machine.ok("kill -9 $(pgrep -x borg-resident); borg list ssh://web@127.0.0.1/repos/web", {
+        env: machine.client("web"),
+      });
+    await machine.logged(/the process that serves sessions ended; it is started again/);
   });
 
-  test("may name borg as the client's --remote-path does", async () => {
-    expect(await served("/usr/local/bin/borg1 serve")).toBe(forced);
-    expect(await served("BORG_HOST_ID=evil borg-1.4 serve --error")).toBe(`${forced} --error`);
+  test("is refused by that process for another account, and for another command", async () => {
+    const ask = (user: string, uid: string, command: string) =>
+      machine.run(
+        `USER=${user} SSH_ORIGINAL_COMMAND='borg serve' setpriv --reuid ${uid} --regid 60902 --clear-groups /usr/local/lib/borgserver/session -c '${command}'`,
+      );
+    const [web, boss] = (await machine.ok("for name in web boss; do getent passwd $name | cut -d: -f3; done"))
+      .trim()
+      .split("\n") as [string, string];
+    const forced = "borg serve --restrict-to-repository /repos/web";
+    expect(await ask("web", web, forced)).toMatchObject({ code: 0 });
+    for (const [user, uid, command, why] of [
+      ["web", boss, forced, "this account is not served any more."],
+      ["boss", web, "borg serve --restrict-to-path /repos", "this account is not served any more."],
+      ["nobody", web, forced, "this account is not served any more."],
+      ["web", "0", forced, "this account is not served any more."],
+      [
+        "web",
+        web,
+        "borg serve --restrict-to-path /",
+        "what this account may do has just been changed: try again.",
+      ],
+      [
+        "web",
+        web,
+        `${forced} --storage-quota 1T`,
+        "what this account may do has just been changed: try again.",
+      ],
+    ] as const)
+      expect(await ask(user, uid, command)).toMatchObject({ code: 1, stderr: `borgserver: ${why}\n` });
   });
-
-  test.each(["sudo borg", "nice -n 19 borg", "env X=1 /opt/borg-1.2/bin/borg", "docker exec -i b borg"])(
-    "may come behind %s, of which nothing runs",
-    async (wrapper) => {
-      expect(await served(`${wrapper} serve --umask=077 --info`)).toBe(`${forced} --info`);
-    },
-  );
 
   test("of an admin that is refused shows what a repository would be called", async () => {
     const { stderr } = await machine.ssh("boss", "boss@127.0.0.1 whoami");
@@ -230,9 +235,7 @@ describe("a request for borg serve", () => {
           const { code, stderr } = await machine.run("borg list ssh://web@127.0.0.1/repos/web", {
             env: { ...machine.client("web"), ...env },
           });
-          expect(stderr).toMatch(
-            /^(Remote: Could not chdir .*\n)?(Error: )?borgserver: \/repos\/web does not exist yet; .*\n$/,
-          );
+          expect(stderr).toMatch(/^(Error: )?borgserver: \/repos\/web does not exist yet; .*\n$/);
           expect(code).toBe(2);
         }
     } finally {
