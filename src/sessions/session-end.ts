@@ -101,6 +101,8 @@ class Ending {
   readonly #process: Process;
   /** Those that were seen below sshd's process. Each may outlive it. */
   readonly #programs = new Map<string, Process>();
+  /** The numbers of the programs that were served when last looked. */
+  #served = new Set<number | null>();
 
   constructor({ process }: Connection) {
     this.#process = process;
@@ -114,8 +116,14 @@ class Ending {
     for (const process of below)
       if (process.parent === this.#process.pid) ofSshd.push(process);
       else this.#programs.set(keyOf(process), process);
-    const programs = [...this.#programs.values()];
-    return { ofSshd, programs: programs.filter(stillRuns), borgs: borgsServing(programs) };
+    const seen = [...this.#programs.values()];
+    const borgs = borgsServing(seen);
+    const programs = seen.filter(stillRuns);
+    // A program ends by itself when its borg has, and tells how. It gets until the next look for that.
+    const served = new Set(borgs.map(({ pid }) => sessionServedBy(pid)));
+    const unserved = programs.filter(({ pid }) => !served.has(pid) && !this.#served.has(pid));
+    this.#served = served;
+    return { ofSshd, programs, unserved, borgs };
   }
 }
 
@@ -131,11 +139,8 @@ export function endConnections(connections: readonly Connection[], seconds = pat
     const isLate = performance.now() >= end;
     let isOver = true;
     for (const ending of endings) {
-      const { ofSshd, programs, borgs } = ending.look();
-      // A program ends by itself when its borg has, and tells how. One without a borg is asked.
-      const served = new Set(borgs.map(({ pid }) => sessionServedBy(pid)));
-      asking.ask(borgs);
-      asking.ask(programs.filter(({ pid }) => isLate || !served.has(pid)));
+      const { ofSshd, programs, unserved, borgs } = ending.look();
+      asking.ask([...borgs, ...(isLate ? programs : unserved)]);
       if (isLate || programs.length + borgs.length === 0) asking.ask(ofSshd);
       if (ofSshd.length + programs.length + borgs.length > 0) isOver = false;
     }
