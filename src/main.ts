@@ -15,7 +15,7 @@ if (name === "borgserver" && words[0] === "authorized-keys" && words.length === 
   setDeadline(longestLogin);
   process.exit(await authorizedKeys(words[1]!, words[2]!));
 }
-// libexec/session's, while a client waits: without what operators' commands would load.
+// libexec/resident.py's, while a client waits: without what operators' commands would load.
 if (name === "borgserver" && words[0] === "keep-manifest" && words.length === 2) {
   const { keepManifest } = await import("./repositories/manifests.ts");
   keepManifest(words[1]!, Date.now());

@@ -143,7 +143,7 @@ function makeFolder(path: string): boolean {
  */
 export function environmentOf(isServing: boolean, home: string, wall: string | null): NodeJS.ProcessEnv {
   // borg clears the lock of a process that has ended, but only under its own host id. In the server's container that is
-  // the sessions' (libexec/session). Elsewhere their processes cannot be seen, and would all seem to have ended.
+  // the sessions' (libexec/resident.py). Elsewhere their processes cannot be seen, and would all seem to have ended.
   const elsewhere = `${hostname()}-${process.pid}-${Date.now()}`;
   const { [wallVariable]: _, ...given } = process.env; // what confines it is not the caller's to say
   return {

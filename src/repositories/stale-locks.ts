@@ -30,7 +30,7 @@ export interface ForeignLock {
  * one has ended. But in a new container the numbers of processes begin anew: one that is in use again would keep the lock
  * alive, and the next backup would wait for it in vain (borg's locking.py; process_alive in platform/base.py).
  *
- * A lock is removed if it has this host's name, which libexec/session gives to sessions, and no borg of this container,
+ * A lock is removed if it has this host's name, which libexec/resident.py gives to sessions, and no borg of this container,
  * root's included, has its number. Another process with that number, such as one of the host where the container sees
  * those, cannot be its holder: another container's borg has another host name. If this fails, borg's own way remains.
  * @param repositories paths of repositories that hold a lock
