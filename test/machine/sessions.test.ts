@@ -7,7 +7,7 @@ beforeAll(async () => {
   machine = await Machine.start();
   await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
   await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
-  expect(await machine.startServer()).toBeNull();
+  expect(await machine.startServer({ BORG_PASSPHRASE: "secret", TZ: "Europe/Berlin" })).toBeNull();
   await machine.pinHostKeys();
   await machine.ok("borg init -e none ssh://web@127.0.0.1/repos/web", { env: machine.client("web") });
 });
@@ -140,6 +140,11 @@ describe("a request for borg serve", () => {
         ].join("\n"),
       ),
     );
+  });
+
+  test("is served without what the container was given", async () => {
+    const environment = await machine.ok("tr '\\0' '\\n' </proc/$(pgrep -x borg-resident)/environ");
+    expect(environment.replace(/=.*/g, "").trim().split("\n").sort()).toEqual(["PATH", "TITLE", "TZ"]);
   });
 
   test("ends with its connection, and the process that serves sessions goes on", async () => {
