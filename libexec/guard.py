@@ -66,7 +66,7 @@ def install() -> None:
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def _instead_of(borgs: Any) -> Callable[[_Method], _Method]:
+def instead_of(borgs: Any) -> Callable[[_Method], _Method]:
     """Gives a method the signature of borg's, by which it filters what a client passes (filter_args in remote.py)."""
 
     def signed(method: _Method) -> _Method:
@@ -87,7 +87,7 @@ class GuardedServer(RepositoryServer):  # type: ignore[misc]
     )
     has_opened = False
 
-    @_instead_of(RepositoryServer.open)
+    @instead_of(RepositoryServer.open)
     def open(self, path: str, **options: Any) -> Any:
         # Another would drop the lock of the first, and with it what is known of who put what.
         if self.has_opened:
@@ -145,7 +145,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
     _listed: bytes | None = None
     _checkpoint: bytes | None = None
 
-    @_instead_of(Repository.__init__)
+    @instead_of(Repository.__init__)
     def __init__(
         self, path: str, create: bool = False, exclusive: Any = False, lock: bool = True, **options: Any
     ) -> None:
@@ -153,7 +153,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
         if (exclusive or create) if _only_reads else (create and not (lock and exclusive)):
             raise self._refusal()
 
-    @_instead_of(Repository.create)
+    @instead_of(Repository.create)
     def create(self, path: str) -> None:
         if _keeps and self._broke_off(path):
             # An init that is running holds it.
@@ -169,7 +169,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
         segments = LoggedIO(path, MAX_SEGMENT_SIZE_LIMIT, DEFAULT_SEGMENTS_PER_DIR)
         return segments.get_latest_segment() in (None, 0) and segments.get_segments_transaction_id() is None
 
-    @_instead_of(Repository.open)
+    @instead_of(Repository.open)
     def open(self, *arguments: Any, **options: Any) -> None:
         super().open(*arguments, **options)
         if self.lock is None:
@@ -225,7 +225,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             os.path.join(self.path, "lock.exclusive")
         )
 
-    @_instead_of(Repository.open_index)
+    @instead_of(Repository.open_index)
     def open_index(self, transaction_id: int | None, **options: Any) -> Any:
         self._read = transaction_id
         if transaction_id is None or not isinstance(self.lock, NoLock):
@@ -241,7 +241,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
 
     # What writes.
 
-    @_instead_of(Repository.prepare_txn)
+    @instead_of(Repository.prepare_txn)
     def prepare_txn(self, *arguments: Any, **options: Any) -> None:
         try:
             super().prepare_txn(*arguments, **options)
@@ -249,7 +249,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             self.rollback()  # or the next call would take what was read by then for a whole index
             raise
 
-    @_instead_of(Repository.put)
+    @instead_of(Repository.put)
     def put(self, id: bytes, data: bytes, wait: bool = True) -> None:
         self._demand_lock()
         if _keeps and id == Manifest.MANIFEST_ID:
@@ -260,7 +260,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
         if id != Manifest.MANIFEST_ID:
             self._put = id
 
-    @_instead_of(Repository.delete)
+    @instead_of(Repository.delete)
     def delete(self, id: bytes, wait: bool = True) -> None:
         self._demand_lock()
         if _keeps and id in self and not self._is_own(id):
@@ -278,7 +278,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
         segment, _ = self.index[id]
         return id == self._checkpoint or (self._active_txn and (committed is None or segment > committed))
 
-    @_instead_of(Repository.commit)
+    @instead_of(Repository.commit)
     def commit(self, **options: Any) -> None:
         self._demand_lock()
         if _keeps:
@@ -292,12 +292,12 @@ class GuardedRepository(Repository):  # type: ignore[misc]
         super().commit(**options)
         self._checkpoint = listed
 
-    @_instead_of(Repository.rollback)
+    @instead_of(Repository.rollback)
     def rollback(self) -> None:
         super().rollback()
         self._put = self._listed = None
 
-    @_instead_of(Repository.check)
+    @instead_of(Repository.check)
     def check(self, **options: Any) -> Any:
         self._demand_lock()
         if _keeps and options.get("repair"):
@@ -308,19 +308,19 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             self.rollback()  # it makes a new index in memory, which must not be written half
             raise
 
-    @_instead_of(Repository.save_key)
+    @instead_of(Repository.save_key)
     def save_key(self, keydata: bytes) -> None:
         with self._exclusively():
             if _keeps and self.load_key():
                 raise Error("this account is append-only: it cannot change the repository's key.")
             super().save_key(keydata)
 
-    @_instead_of(Repository.get_free_nonce)
+    @instead_of(Repository.get_free_nonce)
     def get_free_nonce(self) -> Any:
         self._demand_lock()
         return super().get_free_nonce()
 
-    @_instead_of(Repository.commit_nonce_reservation)
+    @instead_of(Repository.commit_nonce_reservation)
     def commit_nonce_reservation(self, next_unreserved: int, start_nonce: int | None) -> None:
         self._demand_lock()
         # Encrypting twice with one nonce gives both texts away.
@@ -328,7 +328,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             raise Error("this account is append-only: it cannot set the repository's nonce back.")
         super().commit_nonce_reservation(next_unreserved, start_nonce)
 
-    @_instead_of(Repository.destroy)
+    @instead_of(Repository.destroy)
     def destroy(self) -> None:
         self._demand_lock()
         # An init that was cancelled takes its own beginning away.
@@ -336,7 +336,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             raise Error("this account is append-only: it cannot delete the repository.")
         super().destroy()
 
-    @_instead_of(Repository.break_lock)
+    @instead_of(Repository.break_lock)
     def break_lock(self) -> None:
         if _only_reads:
             raise self._refusal()

@@ -9,6 +9,7 @@ import array
 import ctypes
 import fcntl
 import gc
+import grp
 import json
 import os
 import re
@@ -36,12 +37,14 @@ import tempfile
 import traceback
 
 import guard
+import record
 import wall
 
 _late = (encodings.ascii, encodings.idna, encodings.latin_1, linecache, shutil, tempfile, msgpack)
 
 SOCKET = "/run/borgserver/sessions"
 INDEX = "/var/lib/borgserver/index.sqlite"
+CONNECTIONS = "/run/borgkeys"
 SETTINGS = "/run/borgserver/settings.json"
 REPOSITORIES = "/repos"
 RECORDS = "/repos/.borgserver"
@@ -105,10 +108,36 @@ class Resident:
         self.title = Title()
         self.can_filter = wall.prepare()
         self.memory = _memory() * 3 // 4
+        self.ended = self._start_recorder()
         self.listener = _listen()
 
+    def _start_recorder(self) -> int:
+        """Starts what writes down how sessions ended (record.py). @returns where it is told that one has"""
+        look, ended = os.pipe()
+        os.set_blocking(ended, False)
+        self.recorder = os.fork()
+        if self.recorder == 0:
+            os.dup2(look, 3)
+            os.closerange(4, 65536)
+            _libc.prctl(15, b"borg-recorder", 0, 0, 0)  # PR_SET_NAME
+            _become(self)
+            record.run(3)
+        os.close(look)
+        return ended
+
+    def _reap(self, *_: object) -> None:
+        """Waits for the children that have ended. Not left to the kernel (SIG_IGN), which would forget what they used."""
+        try:
+            while ended := os.waitpid(-1, os.WNOHANG)[0]:
+                if ended == self.recorder:
+                    os.close(self.ended)
+                    self.ended = self._start_recorder()
+                os.write(self.ended, b".")
+        except (ChildProcessError, BlockingIOError):
+            pass  # there is none left; it has enough to look at
+
     def serve(self) -> NoReturn:
-        signal.signal(signal.SIGCHLD, _reap)
+        signal.signal(signal.SIGCHLD, self._reap)
         gc.collect()
         gc.freeze()
         while True:
@@ -128,15 +157,6 @@ class Resident:
             asking.close()
 
 
-def _reap(*_: object) -> None:
-    """Waits for the children that have ended. Not left to the kernel (SIG_IGN), which would forget what they used."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
 def session(resident: Resident, asking: socket.socket) -> NoReturn:
     """A child's life. Answers the session program with a letter: R and why not, S when it serves, E and the exit code."""
     code = 1
@@ -154,10 +174,12 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
             raise Refusal("what this account may do has just been changed: try again.")
         _take_over(asking, request.descriptors)
         resident.title.set(f"borg: {request.account} [{pid}]")
+        login = _login(pid, request)
         _give_up_rights(resident)
         directory = account.directory(request.account)
         _enter(directory)
         _keep_records(directory, request.account, account.role)
+        _begin_record(request.account, account.role, login)
         if account.walled:
             rights: wall.Rights = "read" if account.role == "restore" else "write"
             wall.close_in([(rights, directory)])
@@ -167,6 +189,7 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         os.close(LOG)
         _answer(asking, b"S")
         code = _serve(resident, [*account.command(request.account), *request.options])
+        record.end(code & 255)
     except Refusal as refusal:
         _answer(asking, b"R" + str(refusal).encode())
     except BaseException as error:  # nothing of a session may go on in the resident's loop
@@ -264,9 +287,41 @@ def _give_up_rights(resident: Resident) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what a client sent
     # A session that needs more than three quarters of all there is ends itself, with a message, and nobody else.
     resource.setrlimit(resource.RLIMIT_DATA, (resident.memory, resident.memory))
+    _become(resident)
+
+
+def _become(resident: Resident) -> None:
     os.setgroups([])
     os.setresgid(resident.gid, resident.gid, resident.gid)
     os.setresuid(resident.uid, resident.uid, resident.uid)
+
+
+def _login(pid: int, request: Request) -> record.Login:
+    """Who logged in, by what sshd's program recorded of the connection that a session belongs to (connection-record.ts)."""
+    address = request.connection.split(" ")[0][:64]
+    try:
+        connection, _ = _parent(_parent(pid)[0])
+        with open(f"{CONNECTIONS}/{connection}") as file:
+            started, account, fingerprint, _ = file.read().split("\n")
+        if account == request.account and started == _parent(connection)[1]:
+            return record.Login(address, fingerprint)
+    except (OSError, ValueError):
+        pass  # an unknown key; that keeps nobody from a backup
+    return record.Login(address, "")
+
+
+def _parent(pid: int) -> tuple[int, str]:
+    """A process's parent, and when it started, in clock ticks since boot (proc_pid_stat(5))."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[1]), fields[19]
+
+
+def _begin_record(account: str, role: str, login: record.Login) -> None:
+    try:
+        record.begin(account, role, login)
+    except OSError as error:
+        _log(f"what the session of {account} does cannot be recorded: {error}")
 
 
 def _enter(directory: str) -> None:
@@ -428,6 +483,8 @@ def main() -> NoReturn:
     os.environ.update(BORG_HOST_ID=socket.gethostname(), BORG_SELFTEST="disabled", BORG_SHOW_SYSINFO="no")
     # A session proves nothing any more, but here it imports what borg imports late.
     guard.prove()
+    record.install()
+    os.setgroups([grp.getgrnam("borgkeys").gr_gid])  # what the login program writes of a connection it may read
     resident = Resident(settings["uid"], settings["gid"])
     _drop_rights()
     resident.serve()

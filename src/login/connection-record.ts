@@ -54,7 +54,7 @@ function readFile(libc: Libc, path: string): string {
 
 function writeFile(libc: Libc, path: string, text: string): void {
   const bytes = Buffer.from(text);
-  const file = libc.creat(cString(path), 0o600);
+  const file = libc.creat(cString(path), 0o640);
   const written = libc.write(file, bytes, bytes.length);
   libc.close(file);
   if (written !== bytes.length) throw new Error(`${path} cannot be written`);

@@ -1,0 +1,341 @@
+"""
+What each session did: a line of JSON in /repos/.borgserver/NODE/YEAR-MONTH.jsonl, where no session reaches (NODE is the
+host name), and one in the server's log for people.
+
+A session counts in a small file that it maps before it is closed in. So what it counted is there however it ends; the
+recorder, a process beside it, makes the line when its process is gone, also where that was while no recorder ran.
+
+    record.begin(…)     in a session's process, as the owner, before the wall
+    record.install()    once in the process that forks: the repository and the server that count
+    record.run(pipe)    the recorder's life
+"""
+
+import functools
+import json
+import mmap
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, NamedTuple, NoReturn
+
+import borg.archiver
+import borg.remote
+from borg.helpers import Manifest
+
+import guard
+
+RECORDS = "/repos/.borgserver"
+
+# A file has the counters, each of eight bytes in the machine's order, then the client's version, who it is of, and the
+# repository that it opened.
+_SIZE, _VERSION_AT, _IDENTITY_AT, _OPENED_AT = 4096, 256, 512, 2048
+_NAMES = (
+    *("gets", "bytes_out", "puts", "bytes_in", "manifests", "deletes", "deletes_before", "refused"),
+    *("commits", "compactions", "since_commit", "creates", "checks", "repairs", "keys", "last", "ended", "code"),
+)
+_GETS, _BYTES_OUT, _PUTS, _BYTES_IN, _MANIFESTS, _DELETES, _DELETES_BEFORE, _REFUSED = range(8)
+_COMMITS, _COMPACTIONS, _SINCE_COMMIT, _CREATES, _CHECKS, _REPAIRS, _KEYS, _LAST, _ENDED, _CODE = range(8, 18)
+
+# In a session that could not have a file, such as on a full disk, it is memory alone: that costs a line, not the session.
+_file: mmap.mmap = mmap.mmap(-1, _SIZE)
+_count: Any = memoryview(_file).cast("Q")
+
+
+def folder() -> str:
+    return f"{RECORDS}/{os.uname().nodename}"
+
+
+class Login(NamedTuple):
+    """What sshd's side says of a session."""
+
+    address: str
+    fingerprint: str
+
+
+def begin(account: str, role: str, login: Login) -> None:
+    """Begins to count, in a file that is mapped and closed. Raises OSError where there can be no such file."""
+    global _file, _count
+    began = time.time_ns()
+    identity = {
+        **{"account": account, "role": role, "address": login.address},
+        **{"key": login.fingerprint, "began": began, "process": _start_of(os.getpid())},
+    }
+    text = json.dumps(identity).encode()
+    if len(text) >= _OPENED_AT - _IDENTITY_AT:
+        raise OSError("the identity of a session is too long")
+    others = os.umask(0o077)
+    os.makedirs(f"{folder()}/open", exist_ok=True)
+    os.umask(others)
+    path = f"{folder()}/open/{began}-{os.getpid()}"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.posix_fallocate(file, 0, _SIZE)  # or a full disk would end the process when it counts (mmap(2), SIGBUS)
+            os.pwrite(file, text, _IDENTITY_AT)
+            _file = mmap.mmap(file, _SIZE)
+        except OSError:
+            os.remove(path)
+            raise
+    finally:
+        os.close(file)
+    _count = memoryview(_file).cast("Q")
+
+
+def end(code: int) -> None:
+    """Says with which exit code a session ended by itself."""
+    _count[_CODE] = code
+    _count[_ENDED] = time.time_ns()
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, in clock ticks since which boot: with its number it is one process and no other."""
+    with open(f"/proc/{pid}/stat") as file, open("/proc/sys/kernel/random/boot_id") as boot:
+        return f"{pid} {file.read().rpartition(')')[2].split()[19]} {boot.read().strip()}"
+
+
+class RecordedServer(guard.GuardedServer):
+    @guard.instead_of(borg.remote.RepositoryServer.negotiate)
+    def negotiate(self, client_data: Any) -> Any:
+        if isinstance(client_data, dict):
+            version = client_data.get(b"client_version", client_data.get("client_version", ()))
+            text = ".".join(str(int(part)) for part in tuple(version)[:3]).encode()[:31]
+            _file[_VERSION_AT : _VERSION_AT + len(text)] = text
+        return super().negotiate(client_data)
+
+
+class RecordedRepository(guard.GuardedRepository):
+    """Counts what succeeded, and what was refused."""
+
+    _began_at: int | None = None
+    _has_begun = False
+
+    def _before(self) -> int:
+        """The last segment that was committed before this session changed anything; -1 where there was none."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._began_at = self.get_index_transaction_id()
+        return -1 if self._began_at is None else self._began_at
+
+    @guard.instead_of(guard.GuardedRepository.open)
+    def open(self, *arguments: Any, **options: Any) -> None:
+        super().open(*arguments, **options)
+        path = os.fsencode(self.path)[: _SIZE - _OPENED_AT]
+        _file[_OPENED_AT : _OPENED_AT + len(path)] = path
+        if self.created:
+            _count[_CREATES] += 1
+
+    @guard.instead_of(guard.GuardedRepository.get)
+    def get(self, *arguments: Any, **options: Any) -> Any:
+        data = super().get(*arguments, **options)
+        _count[_GETS] += 1
+        _count[_BYTES_OUT] += len(data)
+        _count[_LAST] = time.time_ns()
+        return data
+
+    @guard.instead_of(guard.GuardedRepository.put)
+    def put(self, id: bytes, data: bytes, wait: bool = True) -> None:
+        self._before()
+        with _or_refused():
+            super().put(id, data)
+        _count[_MANIFESTS if id == Manifest.MANIFEST_ID else _PUTS] += 1
+        _count[_BYTES_IN] += len(data)
+        _count[_SINCE_COMMIT] += 1
+        _count[_LAST] = time.time_ns()
+
+    @guard.instead_of(guard.GuardedRepository.delete)
+    def delete(self, id: bytes, wait: bool = True) -> None:
+        before = self._before()
+        was_before = id in self and self.index[id][0] <= before
+        with _or_refused():
+            super().delete(id)
+        _count[_DELETES] += 1
+        _count[_DELETES_BEFORE] += was_before
+        _count[_SINCE_COMMIT] += 1
+        _count[_LAST] = time.time_ns()
+
+    @guard.instead_of(guard.GuardedRepository.commit)
+    def commit(self, **options: Any) -> None:
+        with _or_refused():
+            super().commit(**options)
+        _count[_COMMITS] += 1
+        _count[_COMPACTIONS] += bool(options.get("compact"))
+        _count[_SINCE_COMMIT] = 0
+        _count[_LAST] = time.time_ns()
+
+    @guard.instead_of(guard.GuardedRepository.check)
+    def check(self, **options: Any) -> Any:
+        with _or_refused():
+            done = super().check(**options)
+        _count[_REPAIRS if options.get("repair") else _CHECKS] += 1
+        _count[_LAST] = time.time_ns()
+        return done
+
+    @guard.instead_of(guard.GuardedRepository.save_key)
+    def save_key(self, keydata: bytes) -> None:
+        with _or_refused():
+            super().save_key(keydata)
+        _count[_KEYS] += 1
+        _count[_LAST] = time.time_ns()
+
+
+class _or_refused:  # noqa: N801 - reads as a statement
+    """Counts an error of the calls in it. Not a generator, which would cost a put more than all else here."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            _count[_REFUSED] += 1
+
+
+def install() -> None:
+    """Has this process count what it serves, behind the guard."""
+    guard.install()
+    borg.remote.Repository = RecordedRepository
+    borg.archiver.RepositoryServer = RecordedServer
+
+
+# What is made of it.
+
+
+def kind_of(counted: dict[str, int]) -> str:
+    """
+    What a session was, by its calls. A backup has put objects and taken none away that was there before it; prune and
+    delete have taken away; rename and recreate both.
+    """
+    if counted["repairs"]:
+        return "repair"
+    if counted["checks"]:
+        return "check"
+    if counted["deletes_before"]:
+        return "change" if counted["puts"] else "delete"
+    if counted["puts"]:
+        return "backup"
+    if counted["creates"]:
+        return "init"
+    if counted["compactions"]:
+        return "compact"
+    if counted["keys"]:
+        return "key"
+    return "other" if counted["commits"] or counted["manifests"] else "read"
+
+
+def line_of(content: bytes) -> dict[str, Any] | None:
+    """What the file of a session says; None where it had not begun."""
+    identity = content[_IDENTITY_AT:_OPENED_AT].rstrip(b"\0")
+    if not identity:
+        return None
+    said = json.loads(identity)
+    numbers = memoryview(content[: 8 * len(_NAMES)]).cast("Q")
+    counted = dict(zip(_NAMES, numbers, strict=True))
+    kind = kind_of(counted)
+    return {
+        **{name: said[name] for name in ("account", "role", "address", "key", "began")},
+        # An admin's session is of the one that it opened; null where it opened none.
+        "repository": os.fsdecode(content[_OPENED_AT:].rstrip(b"\0")) or None,
+        "ended": counted["ended"] or counted["last"] or said["began"],
+        "borg": content[_VERSION_AT:_IDENTITY_AT].rstrip(b"\0").decode("ascii", "replace"),
+        "kind": kind,
+        # Nothing was left without a commit, and where something had to be committed it was.
+        "complete": counted["since_commit"] == 0 and (kind != "backup" or counted["commits"] > 0),
+        "code": counted["code"] if counted["ended"] else None,
+        **{name: counted[name] for name in _NAMES[:11] if name != "since_commit"},
+    }
+
+
+def sentence_of(line: dict[str, Any]) -> str:
+    """The line of a session for people: who, from where, what, how much, how it ended."""
+    seconds = max(0, line["ended"] - line["began"]) / 1e9
+    done = line["kind"] + ("" if line["complete"] else ", broken off")
+    return (
+        f"session of {line['account']} ({line['role']}) from {line['address'] or 'an unknown address'}: {done};"
+        f" {_bytes(line['bytes_in'])} in, {_bytes(line['bytes_out'])} out, {line['puts']} objects put,"
+        f" {line['deletes']} deleted{', ' + str(line['refused']) + ' refused' if line['refused'] else ''};"
+        f" {seconds:.0f} s; borg {line['borg'] or 'unknown'}, {line['key'] or 'an unknown key'}"
+    )
+
+
+def _bytes(count: int) -> str:
+    number, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1000
+        units.pop(0)
+    return f"{number:.0f} {units[0]}" if units[0] == "B" else f"{number:.1f} {units[0]}"
+
+
+def collect() -> list[int]:
+    """Makes the lines of the sessions whose process is gone. @returns the numbers of those that run"""
+    running: list[int] = []
+    at = folder()
+    try:
+        names = sorted(os.listdir(f"{at}/open"))
+    except FileNotFoundError:
+        return running
+    for name in names:
+        path = f"{at}/open/{name}"
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_SIZE)
+            identity = content[_IDENTITY_AT:_OPENED_AT].rstrip(b"\0")
+            process = json.loads(identity)["process"] if identity else name.rpartition("-")[2]
+            if _runs(process):
+                running.append(int(process.split(" ")[0]))
+                continue
+            line = line_of(content.ljust(_SIZE, b"\0"))
+            if line is not None:
+                _append(at, {"id": name, **line})
+            os.remove(path)
+        except (OSError, ValueError, KeyError) as error:
+            print(f"borgserver: the record {path} cannot be kept: {error}", file=sys.stderr, flush=True)
+    return running
+
+
+def _runs(process: str) -> bool:
+    pid = int(process.split(" ")[0])
+    try:
+        return _start_of(pid) == process if " " in process else os.path.exists(f"/proc/{pid}")
+    except OSError:
+        return False
+
+
+def _append(at: str, line: dict[str, Any]) -> None:
+    month = time.strftime("%Y-%m", time.gmtime(line["began"] / 1e9))
+    path = f"{at}/{month}.jsonl"
+    # What a recorder that was ended in between has written already, and half a line that it left.
+    with open(path, "a+b") as file:
+        file.seek(max(0, file.tell() - 65536))
+        before = file.read()
+        if f'"id": "{line["id"]}"'.encode() not in before:
+            half = b"\n" if before and not before.endswith(b"\n") else b""
+            file.write(half + json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            print(f"borgserver: {sentence_of(line)}", file=sys.stderr, flush=True)
+
+
+def run(ended: int) -> NoReturn:
+    """
+    The recorder: looks when the process that serves sessions writes into this pipe that one has ended, and when one ends
+    that was there before it. Ends with that process.
+    """
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    for pid in collect():
+        try:
+            poll.register(os.pidfd_open(pid), select.POLLIN)
+        except OSError:
+            pass  # it has ended meanwhile, and the first look finds it
+    while True:
+        collect()
+        for descriptor, _ in poll.poll():
+            if descriptor != ended:
+                poll.unregister(descriptor)
+                os.close(descriptor)
+            elif not os.read(ended, 65536):
+                collect()
+                os._exit(0)
