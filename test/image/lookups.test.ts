@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { finished, programs } from "../machine/machine.ts";
+import { finished, idOf, programs } from "../machine/machine.ts";
 import { Containers } from "./containers.ts";
 
 // test/machine/lookups.test.ts in short, with the image's OpenSSH, libnss-cache and C library.
 
+const shell = "/usr/local/lib/borgserver/session";
 let containers: Containers;
 beforeAll(async () => {
   containers = await Containers.start();
@@ -24,8 +25,7 @@ test("root's programs know the accounts, an account's do not, and sshd lets them
     await containers.exec("known", "sh -c 'getent passwd web01 ceo-web01; id -gn o-web01'"),
   ).toMatchObject({
     code: 0,
-    stdout:
-      "web01:*:1000:60902:borgserver:/repos/web01:/bin/sh\nceo-web01:*:1000:60904:borgserver:/repos:/bin/sh\nborg-repo\n",
+    stdout: `web01:*:${idOf("web01")}:60902:borgserver:/:${shell}\nceo-web01:*:${idOf("ceo-web01")}:60904:borgserver:/:${shell}\nborg-repo\n`,
   });
   expect(await containers.run("podman exec --user 1000 known getent passwd web01")).toMatchObject({
     code: 2,
@@ -51,11 +51,11 @@ test("through two hundred publications no lookup is wrong, and none reads line b
 }, async () => {
   await containers.ok(`cp ${programs}/look_up.py ${programs}/publish.py /client/`);
   const words = [
-    "web01=60902:/repos/web01",
-    "o-web01=60902:/repos/o-web01",
-    "ceo-web01=60904:/repos",
-    "move=60902:/repos/move|60904:/repos",
-    "leave-web01=60902:/repos/leave-web01?",
+    `web01=60902:${idOf("web01")}`,
+    `o-web01=60902:${idOf("o-web01")}`,
+    `ceo-web01=60904:${idOf("ceo-web01")}`,
+    `move=60902:${idOf("move")}|60904:${idOf("move")}`,
+    `leave-web01=60902:${idOf("leave-web01")}?`,
     "absent-web01=?",
   ];
   const reader = finished(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Machine, programs } from "./machine.ts";
+import { idOf, Machine, programs } from "./machine.ts";
 
 let machine: Machine;
 
@@ -15,7 +15,7 @@ const library = "/var/lib/borgserver";
 const accounts = () => machine.ok("getent passwd; cat /etc/passwd; echo; cat /etc/shadow");
 
 test("the system's own account files are never written", async () => {
-  // Odd but legal: a Latin-1 comment, NIS entries, another program's account with our shared id.
+  // Odd but legal: a Latin-1 comment, NIS entries, another program's account with the repositories' owner's id.
   await machine.ok(
     `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow`,
   );
@@ -26,7 +26,9 @@ test("the system's own account files are never written", async () => {
   await machine.ok("for n in a b c; do cp /client/web.pub /sshkeys/repos/$n; done; update-borgusers");
   await machine.ok("rm /sshkeys/repos/b; cp /client/web.pub /sshkeys/repos/d; index rebuild");
   expect(await machine.ok("getent passwd | grep -a ':borgserver:' | cut -d: -f1-3,6,7 | sort")).toBe(
-    "a:*:1000:/repos/a:/bin/sh\nborg:*:1000:/repos:/bin/sh\nc:*:1000:/repos/c:/bin/sh\nd:*:1000:/repos/d:/bin/sh\n",
+    ["a", "borg", "c", "d"]
+      .map((name) => `${name}:*:${idOf(name)}:/:/usr/local/lib/borgserver/session\n`)
+      .join(""),
   );
   await machine.ok("borgserver prepare; rm /sshkeys/repos/*; update-borgusers");
   expect(await machine.ok("getent passwd | grep -a ':borgserver:' | cut -d: -f1")).toBe("borg\n");

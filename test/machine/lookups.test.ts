@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { finished, Machine, programs, unfolded } from "./machine.ts";
+import { finished, idOf, Machine, programs, unfolded } from "./machine.ts";
 
 // What the system knows of the accounts: the real module of libnss-cache, asked as getent, id and sshd ask it.
 
@@ -19,8 +19,9 @@ const serve = async (...names: string[]) => {
   return machine.ok("update-borgusers");
 };
 const passwd = (names: string) => machine.run(`getent passwd ${names}`);
-const line = (name: string) => `${name}:*:1000:60902:borgserver:/repos/${name}:/bin/sh\n`;
-const borg = "borg:*:1000:60904:borgserver:/repos:/bin/sh\n";
+const shell = "/usr/local/lib/borgserver/session";
+const line = (name: string) => `${name}:*:${idOf(name)}:60902:borgserver:/:${shell}\n`;
+const borg = `borg:*:${idOf("borg")}:60904:borgserver:/:${shell}\n`;
 const mayLogIn = async (account: string) =>
   (await machine.ssh("web", `${account}@127.0.0.1 borg serve </dev/null`)).code === 0;
 
@@ -37,9 +38,11 @@ const opened = async (name: string) =>
 test("root's programs know the accounts, an account's do not", async () => {
   await serve("web");
   expect(await passwd("web")).toMatchObject({ code: 0, stdout: line("web") });
-  expect(await machine.ok("id -u web; id -gn web; id -gn borg")).toBe("1000\nborg-repo\nborg-admin\n");
+  expect(await machine.ok("id -u web; id -gn web; id -gn borg")).toBe(
+    `${idOf("web")}\nborg-repo\nborg-admin\n`,
+  );
   expect(await machine.ok("getent passwd | grep :borgserver: | sort")).toBe(borg + line("web"));
-  for (const id of ["1000", "60901"])
+  for (const id of ["1000", `${idOf("web")}`, "60901"])
     expect(
       await machine.run(
         `setpriv --reuid ${id} --regid ${id} --clear-groups sh -c 'getent passwd web; cat /etc/passwd.cache ${state}/current/passwd.cache*'`,
@@ -90,12 +93,21 @@ test("without a key file there is one account, and no id is looked for line by l
   expect(await opened("4294967294")).toEqual(["/etc/passwd.cache.ixuid"]);
 });
 
-test("a lookup of the shared id finds one account", async () => {
+test("an id is looked up for one account alone, and for no other line by line", async () => {
+  await serve("web");
+  expect(await passwd(`${idOf("borg")}`)).toMatchObject({ stdout: borg });
+  expect(await opened(`${idOf("borg")}`)).toEqual(["/etc/passwd.cache.ixuid", "/etc/passwd.cache"]);
+  for (const id of ["1000", idOf("web")]) expect(await opened(`${id}`)).toEqual(["/etc/passwd.cache.ixuid"]);
+});
+
+test("whoever owns the repositories is no account", async () => {
   await machine.stopServer();
-  for (const PUID of ["4711", "2147483648", "4294967294"]) {
+  for (const PUID of ["4711", `${idOf("web")}`, "4294967294"]) {
     expect(await machine.startServer({ PUID })).toBeNull();
-    expect(await passwd(PUID)).toMatchObject({ stdout: borg.replace("1000", PUID) });
-    expect(await opened(PUID)).toEqual(["/etc/passwd.cache.ixuid", "/etc/passwd.cache"]);
+    expect((await passwd("web")).stdout).toBe(
+      line("web").replace(`${idOf("web")}`, `${idOf("web", Number(PUID))}`),
+    );
+    expect(await mayLogIn("web")).toBe(true);
     await machine.stopServer();
   }
   expect(await machine.startServer()).toBeNull();
@@ -146,7 +158,7 @@ test("no home and no group that the system is told gives a right", async () => {
   await serve("web", "db");
   const forged = `${state}/current/passwd.cache`;
   await machine.ok(
-    `sed -i 's|^web:.*|web:*:1000:60904:borgserver:/repos:/bin/sh|' ${forged}; getent passwd web | grep -q 60904`,
+    `sed -i 's|^web:.*|web:*:${idOf("web")}:60904:borgserver:/repos:${shell}|' ${forged}; getent passwd web | grep -q 60904`,
   );
   expect(await machine.borg("web", "init -e none ssh://web@127.0.0.1/repos/web")).toMatchObject({ code: 0 });
   expect(await machine.borg("web", "info ssh://web@127.0.0.1/./")).toMatchObject({ code: 0 });
@@ -187,12 +199,16 @@ test("through a thousand publications no lookup is wrong, and none reads line by
   await serve(...many, "web01", "o-web01", "move", "leave-web01");
   await machine.ok("cp /client/web.pub /sshkeys/admins/ceo-web01; index rebuild");
   const always = [
-    "web01=60902:/repos/web01",
-    "o-web01=60902:/repos/o-web01",
-    "ceo-web01=60904:/repos",
-    "move=60902:/repos/move|60904:/repos",
+    `web01=60902:${idOf("web01")}`,
+    `o-web01=60902:${idOf("o-web01")}`,
+    `ceo-web01=60904:${idOf("ceo-web01")}`,
+    `move=60902:${idOf("move")}|60904:${idOf("move")}`,
   ];
-  const some = ["leave-web01=60902:/repos/leave-web01?", "x-ceo-web01=60904:/repos?", "absent-web01=?"];
+  const some = [
+    `leave-web01=60902:${idOf("leave-web01")}?`,
+    `x-ceo-web01=60904:${idOf("x-ceo-web01")}?`,
+    "absent-web01=?",
+  ];
   const lookUp = (pid: string, words: string[]) =>
     finished(
       machine.spawn(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { finished, Machine, unfolded } from "./machine.ts";
+import { finished, idOf, Machine, unfolded } from "./machine.ts";
 
 // An older server wrote its accounts into /etc/passwd and /etc/shadow; the installation removes them once.
 
@@ -32,7 +32,9 @@ test("a start says what to do while they are there, and they are removed byte by
   });
   await machine.ok(`${install} && ${isClean}`);
   expect(await machine.run("borgserver prepare")).toMatchObject({ code: 0 });
-  expect(await machine.ok("getent passwd web")).toBe("web:*:1000:60902:borgserver:/repos/web:/bin/sh\n");
+  expect(await machine.ok("getent passwd web")).toBe(
+    `web:*:${idOf("web")}:60902:borgserver:/:/usr/local/lib/borgserver/session\n`,
+  );
   await machine.ok(`${install} && ${isClean}`);
 });
 

@@ -3,7 +3,7 @@ Looks accounts up, over and over, until a file END appears, and prints as JSON w
 
     look_up.py END NAME=RECORDS...
 
-RECORDS are those that may be found, GID:HOME, separated by "|"; a "?" behind them says that there may be none.
+RECORDS are those that may be found, GID:UID, separated by "|"; a "?" behind them says that there may be none.
 
 A lookup maps an index and reads a block of the lines; one that reads the lines one after the other reads much more,
 which /proc/self/io tells.
@@ -48,6 +48,6 @@ while not os.path.exists(end):
         if record is None:
             continue
         counts["hits"] += 1
-        if record.pw_name != name or f"{record.pw_gid}:{record.pw_dir}" not in right:
+        if record.pw_name != name or f"{record.pw_gid}:{record.pw_uid}" not in right:
             wrong.append(f"{name}: {record}")
 print(json.dumps({**counts, "wrong": len(wrong), "examples": wrong[:5]}))
