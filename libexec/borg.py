@@ -18,6 +18,12 @@ from typing import Any
 # ask a name server that never answers: a second for each (resolv.conf(5)) instead of ten.
 os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 
+if sys.argv[1:] == ["resident"]:
+    # borg reads these while it is imported. The host id is the same in every session, and after the container was made
+    # anew under the same name, so that borg knows which locks were left by processes that have ended. borg tested itself
+    # at the server's start.
+    os.environ.update(BORG_HOST_ID=os.uname().nodename, BORG_SELFTEST="disabled", BORG_SHOW_SYSINFO="no")
+
 # Nothing that the imports make is garbage, and looking for garbage takes a sixth of borg's start.
 gc.disable()
 from borg.archiver import main  # noqa: E402

@@ -93,7 +93,9 @@ class GuardedServer(RepositoryServer):  # type: ignore[misc]
         if self.has_opened:
             raise Error("a session opens one repository, once.")
         self.has_opened = True
-        before_open(os.path.realpath(self._resolve_path(path)), bool(options.get("create")))
+        # Without the exclusive lock nothing is made.
+        creates = options.get("create") and options.get("exclusive") and options.get("lock", True)
+        before_open(os.path.realpath(self._resolve_path(path)), bool(creates))
         return super().open(path, **options)
 
 

@@ -480,7 +480,6 @@ def main() -> NoReturn:
     _libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: with the entrypoint
     os.umask(0o022)
     os.chdir("/")
-    os.environ.update(BORG_HOST_ID=socket.gethostname(), BORG_SELFTEST="disabled", BORG_SHOW_SYSINFO="no")
     # A session proves nothing any more, but here it imports what borg imports late.
     guard.prove()
     record.install()
