@@ -97,7 +97,7 @@ test("an id is looked up for one account alone, and for no other line by line", 
   await serve("web");
   expect(await passwd(`${idOf("borg")}`)).toMatchObject({ stdout: borg });
   expect(await opened(`${idOf("borg")}`)).toEqual(["/etc/passwd.cache.ixuid", "/etc/passwd.cache"]);
-  for (const id of ["1000", idOf("web")]) expect(await opened(`${id}`)).toEqual(["/etc/passwd.cache.ixuid"]);
+  for (const id of ["4711", idOf("web")]) expect(await opened(`${id}`)).toEqual(["/etc/passwd.cache.ixuid"]);
 });
 
 test("whoever owns the repositories is no account", async () => {

@@ -6,9 +6,11 @@ export LC_ALL=C
 keep() {
   rm -rf /client/start && mkdir /client/start
   cp -a --parents /var/lib/borgserver /repos /run/borgserver /client/start
+  rm /client/start/run/borgserver/sessions
 }
 restore() {
-  rm -rf /var/lib/borgserver /repos /run/borgserver
+  rm -rf /var/lib/borgserver /repos
+  find /run/borgserver -mindepth 1 ! -name sessions -delete # a socket, which is no copy's
   cp -a /client/start/. /
 }
 
@@ -18,7 +20,7 @@ state() {
   echo
   # Publications are counted; as many are there whatever was interrupted.
   find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos /run/borgserver -printf '%p %U:%G %m\n' |
-    sed -E 's/generation-[0-9]+/generation-N/' | sort -u
+    sed -E 's/generation-[0-9]+/generation-N/' | grep -v '^/repos/\.borgserver\(/backup.*\)\? ' | sort -u # what sessions leave
   find /var/lib/borgserver -name 'generation-*' | wc -l
   known
   index list --json
