@@ -119,7 +119,7 @@ class Resident:
         if self.recorder == 0:
             os.dup2(look, 3)
             os.closerange(4, 65536)
-            _libc.prctl(15, b"borg-recorder", 0, 0, 0)  # PR_SET_NAME
+            self.title.set("borg: what sessions did", b"borg-recorder")
             _become(self)
             record.run(3)
         os.close(look)
@@ -419,10 +419,9 @@ class Title:
             fields = file.read().rpartition(")")[2].split()
         # proc_pid_stat(5): arg_start, arg_end, env_start, env_end are the fields 48 to 51; field 3 is the first here.
         self.begin, self.arguments_end, _, self.end = (int(each) for each in fields[45:49])
-        self.begin = self.begin or 0
 
-    def set(self, title: str) -> None:
-        ctypes.CDLL(None).prctl(15, b"borg", 0, 0, 0)  # PR_SET_NAME
+    def set(self, title: str, name: bytes = b"borg") -> None:
+        _libc.prctl(15, name, 0, 0, 0)  # PR_SET_NAME
         length = self.end - self.begin
         if length <= 0:
             return

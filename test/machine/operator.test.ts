@@ -177,7 +177,9 @@ describe("a borg command", () => {
   });
 
   test("runs as the owner of the repositories and leaves nothing of root's behind", async () => {
-    await machine.ok("prune --keep-last 1 all; compact all; cd /client && create /repos/web::local known_hosts");
+    await machine.ok(
+      "prune --keep-last 1 all; compact all; cd /client && create /repos/web::local known_hosts",
+    );
     expect(await machine.ok("find /repos ! -user 1000 -o ! -group 1000")).toBe("");
     await machine.write(fake, '#!/bin/sh\nid -u; id -G; echo "$HOME $BORG_HOST_ID $*"\n');
     await machine.ok("chmod 755 /client/fake; ln -sf /client/fake /usr/local/lib/borgserver/borg");
