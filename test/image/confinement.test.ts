@@ -20,29 +20,14 @@ async function serve(name: string, port: number, options = ""): Promise<void> {
   );
 }
 
-/** What the attacker achieved in a session of this account. */
-function achieved(
-  name: string,
-  port: number,
-  account: string,
-  key = "web",
-  attacker = `${programs}/attacker`,
-): Promise<string[]> {
-  const session = () => containers.machine.ssh(key, `-p ${port} ${account}@127.0.0.1 borg serve`);
-  return achievedIn(name, session, attacker);
-}
+/** The launcher of borg, with the attacker in the place of the borg that it starts, behind the wall that it put up. */
+const takenOver = `s|^raise SystemExit(main())|os.execv("/usr/local/lib/borgserver/attacker", ["attacker"])|`;
 
 /** What the attacker achieved in place of the borg that this runs. */
-async function achievedIn(
-  name: string,
-  run: () => Promise<Result>,
-  attacker = `${programs}/attacker`,
-): Promise<string[]> {
+async function achievedIn(name: string, run: () => Promise<Result>): Promise<string[]> {
   await containers.ok(
-    `cp ${attacker} /client/attacker; podman cp /client/attacker ${name}:/usr/local/lib/borgserver/attacker`,
-  );
-  await containers.ok(
-    `podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && mv borg borg.real && ln -s attacker borg'`,
+    `podman cp ${programs}/attacker ${name}:/usr/local/lib/borgserver/attacker
+     podman exec ${name} sh -c 'cd /usr/local/lib/borgserver && chmod 755 attacker && cp -p borg borg.real && sed -i "$0" borg' '${takenOver}'`,
   );
   try {
     const { stdout } = await run();
@@ -95,49 +80,12 @@ describe("a confined session", () => {
     await containers.serve("required", 2241, "--env BORG_SANDBOX=require");
   });
 
-  test("reaches its own repository and nothing else, even with a compromised borg", async () => {
-    expect(await achieved("confined", 2240, "web")).toEqual([own]);
-    expect(await containers.ok("cat /confined/repos/db/file; ls /confined/repos/db")).toBe("secret\nfile\n");
-  });
-
-  test("and an operator's command, to the repository that it names, are confined alike", async () => {
+  test("of an operator is confined to the repository that it names, even with a compromised borg", async () => {
     const exec = (command: string) => () => containers.exec("confined", command);
     expect(await achievedIn("confined", exec("check /repos/web"))).toEqual([own]);
     expect(await achievedIn("confined", exec("sh -c 'cd /repos && compact web'"))).toEqual([own]);
     expect(await achievedIn("confined", exec("borg --version"))).toEqual([own, "ls /var/cache/borgserver"]);
-    const run = () =>
-      containers.run(
-        "podman run --rm --volume /client/attacker:/usr/local/lib/borgserver/borg --volume /confined/repos:/repos localhost/borgserver check /repos/web",
-      );
-    expect(await achievedIn("confined", run)).toEqual([own]);
     expect(await containers.ok("cat /confined/repos/db/file")).toBe("secret\n");
-  });
-
-  test("of a key that may only restore reads its repository and writes nowhere, even with a compromised borg", async () => {
-    await containers.ok("mv /confined/sshkeys/repos/web /client/web.away");
-    await containers.drop("confined", "repos-restore/web", "web");
-    await containers.ok("podman exec confined update-borgusers");
-    await containers.ok("echo mine >/confined/repos/web/mine && chown 1000:1000 /confined/repos/web/mine");
-    const own = [
-      "cat /repos/web/mine",
-      "echo x >>/repos/web/mine",
-      "rm /repos/web/mine",
-      "echo x >/repos/web/new",
-    ];
-    await containers.machine.write("/client/more", own.map((each) => `try '${each}'\n`).join(""));
-    await containers.ok(`cat ${programs}/attacker /client/more >/client/attacker.more`);
-    expect(await achieved("confined", 2240, "web", "web", "/client/attacker.more")).toEqual(own.slice(0, 1));
-    await containers.ok(
-      "rm /confined/repos/web/mine /confined/sshkeys/repos-restore/web && mv /client/web.away /confined/sshkeys/repos/web && podman exec confined update-borgusers",
-    );
-  });
-
-  test("of an admin reaches /repos and nothing else", async () => {
-    const reached = await achieved("confined", 2240, "boss", "boss");
-    expect(reached).toEqual(expect.arrayContaining(["cat /repos/db/file", "ls /repos"]));
-    expect(
-      reached.filter((line) => /sshkeys|\/run|\/var|\/etc|\/tmp|\/root|fifo|ulimit|NoNewPrivs/.test(line)),
-    ).toEqual([]);
     await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
   });
 
@@ -191,62 +139,6 @@ describe("a confined session", () => {
     expect(all.code).toBe(2);
     await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
   });
-
-  test.each([1, 2])(
-    "lets borg do all it does where the kernel knows only version %s of the rules",
-    async (version) => {
-      const session = "/usr/local/lib/borgserver/session";
-      await containers.machine.write(
-        "/client/session",
-        `#!/bin/sh\nexec ${session}.real --landlock=${version} "$@"\n`,
-      );
-      await containers.ok(
-        `podman exec confined mv ${session} ${session}.real && podman cp /client/session confined:${session} && podman exec confined chmod 755 ${session}`,
-      );
-      await containers.ok("rm -rf /confined/repos/*; podman exec confined update-borgusers");
-      try {
-        await works(2240);
-        await containers.ok(
-          "rm -rf /confined/repos/*; podman exec confined update-borgusers; echo secret >/confined/repos/db/file; chown 1000:1000 /confined/repos/db/file",
-        );
-        const reached = await achieved("confined", 2240, "web");
-        expect(reached.filter((line) => /\/repos\/|sshkeys|\/var|\/etc|\/tmp/.test(line))).toEqual([
-          expect.stringContaining("os.truncate"), // what the start says of such a kernel
-        ]);
-      } finally {
-        await containers.ok(`podman exec confined mv ${session}.real ${session}`);
-      }
-    },
-  );
-});
-
-describe("where the kernel knows only version 2 of the rules", () => {
-  const options = "-v /client/setpriv:/usr/local/bin/setpriv";
-
-  beforeAll(async () => {
-    await containers.machine.write(
-      "/client/setpriv",
-      '#!/bin/sh\ncase $* in *,truncate*) echo "setpriv: unknown access" >&2; exit 1 ;; esac\nexec /usr/bin/setpriv "$@"\n',
-    );
-    await containers.ok("chmod 755 /client/setpriv");
-  });
-
-  test("auto confines as far as that goes, and says so", async () => {
-    await containers.serve("older", 2244, options);
-    expect(await containers.log("older")).toContain(
-      "sessions are confined by the kernel (Landlock), but before Linux 6.2 it lets them empty each other's files",
-    );
-  });
-
-  test("require refuses to start, with exit 4", async () => {
-    const { code, stderr } = await containers.run(
-      `podman run --rm ${options} --env BORG_SANDBOX=require localhost/borgserver`,
-    );
-    expect(code).toBe(4);
-    expect(stderr).toContain(
-      "BORG_SANDBOX: sessions cannot be fully confined by the kernel here: before Linux 6.2",
-    );
-  });
 });
 
 test("with BORG_SANDBOX=off the start says so, and borg's restriction is the only one", async () => {
@@ -254,10 +146,12 @@ test("with BORG_SANDBOX=off the start says so, and borg's restriction is the onl
   expect(await containers.log("open")).toContain(
     "sessions are not confined by the kernel (BORG_SANDBOX=off); borg alone restricts them",
   );
-  const reached = await achieved("open", 2242, "web");
+  await works(2242);
   // That this succeeds here shows that it is the kernel that refuses it above.
-  expect(reached).toEqual(expect.arrayContaining(["cat /repos/db/file", "ls /repos/db"]));
-  expect(reached.filter((line) => /host_ed25519|\/var\/lib|passwd|shadow/.test(line))).toEqual([]);
+  const check = () => containers.exec("open", "check /repos/web");
+  expect(await achievedIn("open", check)).toEqual(
+    expect.arrayContaining(["cat /repos/db/file", "ls /repos/db"]),
+  );
 });
 
 describe("where the kernel cannot confine", () => {
