@@ -129,7 +129,7 @@ def _allow(ruleset: int, rights: int, path: str) -> None:
 # What borg serve does in its repository, and Python and glibc by themselves. Not in it, so EPERM: programs, processes,
 # sockets, signals; modes, owners, times and attributes of files; links by name, devices; limits, keys, namespaces.
 _ALLOWED = """
-read write readv writev pread64 pwrite64 lseek close close_range open openat openat2 creat dup dup2 dup3
+read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3
 stat lstat fstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat statfs fstatfs getcwd
 chdir fchdir getdents getdents64 rename renameat renameat2 link linkat unlink unlinkat rmdir mkdir mkdirat umask
 truncate ftruncate fallocate fadvise64 fsync fdatasync sync_file_range syncfs flock
@@ -179,12 +179,15 @@ def prepare() -> bool:
     wall = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
     arch = seccomp.Arch()
     allowed = {*_ALLOWED}
-    conditional = {"kill", "ioctl", "fcntl", "mmap", "mprotect", "clone3"}
+    modes = {"open": 2, "openat": 3, "creat": 1}
+    conditional = {"kill", "ioctl", "fcntl", "mmap", "mprotect", "clone3", *modes}
+    known = set()
     for number in range(1024):
         try:
             name = seccomp.resolve_syscall(arch, number).decode()
         except ValueError:
             continue  # there is none of this number
+        known.add(name)
         if name in conditional:
             continue
         wall.add_rule(seccomp.ALLOW if name in allowed else seccomp.ERRNO(errno.EPERM), number)
@@ -201,6 +204,9 @@ def prepare() -> bool:
     # Memory that can be run (PROT_EXEC) there is enough of.
     for name in ("mmap", "mprotect"):
         when(name, seccomp.Arg(2, seccomp.MASKED_EQ, 4, 0))
+    # A new file's mode without S_ISUID and S_ISGID. openat2(2) has it where a filter cannot look.
+    for name in modes.keys() & known:
+        when(name, seccomp.Arg(modes[name], seccomp.MASKED_EQ, 0o6000, 0))
     with tempfile.TemporaryFile() as file:
         wall.export_bpf(file)
         file.seek(0)
