@@ -49,7 +49,7 @@ SYSTEM: list[Rule] = [
 
 def landlock_version() -> int:
     """The version of Landlock that this kernel knows (LANDLOCK_CREATE_RULESET_VERSION); 0 where it has none."""
-    return max(0, _libc.syscall(_CREATE_RULESET, None, 0, 1))
+    return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, 1)))
 
 
 def lacks(version: int, can_filter: bool) -> list[str]:
