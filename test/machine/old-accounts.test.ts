@@ -7,7 +7,7 @@ let machine: Machine;
 beforeAll(async () => {
   machine = await Machine.start();
   await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  // Odd but legal: a Latin-1 comment, NIS entries, another program's account with our shared id.
+  // Odd but legal: a Latin-1 comment, NIS entries, another program's account with the repositories' owner's id.
   await machine.ok(
     `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow
      chmod 640 /etc/shadow; cp -a /etc/passwd /etc/shadow /client/`,
