@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Machine, programs, unfolded } from "./machine.ts";
+import { idOf, Machine, programs, unfolded } from "./machine.ts";
 
 let machine: Machine;
 beforeAll(async () => {
@@ -48,7 +48,7 @@ test.each([
       await machine.ok(
         "check /repos/web; id -u web; find /repos /var/cache/borgserver -printf '%U:%G\\n' | sort -u",
       ),
-    ).toBe(`${PUID}\n${PUID}:${PGID}\n`);
+    ).toBe(`${idOf("web", Number(PUID))}\n${PUID}:${PGID}\n`);
     expect(await machine.ok("update-borgusers --dry-run")).toContain("in step");
     expect(await machine.run("/usr/local/lib/borgserver/health")).toMatchObject({ code: 0 });
   } finally {
@@ -83,12 +83,37 @@ test("a container that lacks an id says which, and by which setting it was asked
       /^borgserver: this container has no id 60900, which is sshd's \(.* has 0 to 999\)\n {2}Give it/,
     ),
   });
-  const refusal = await within("0+2,60900+10", "PUID=1 PGID=1000 borgserver prepare");
+  expect(await within("0+1001,60900+4619", "borgserver prepare")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^borgserver: this container lacks ids from 61184 to 65519, which accounts log in as \(.* has 0 to 1000, 60900 to 65518\)\n {2}Give it/,
+    ),
+  });
+  const refusal = await within("0+2,60900+10,61184+4336", "PUID=1 PGID=1000 borgserver prepare");
   expect(refusal.code).toBe(4);
   expect(refusal.stderr).toMatch(
-    /^PGID: this container has no id 1000: its user namespace has 0 to 1, 60900 to 60909$/m,
+    /^PGID: this container has no id 1000: its user namespace has 0 to 1, 60900 to 60909, 61184 to 65519$/m,
   );
   expect(refusal.stderr).not.toContain("PUID");
+});
+
+test("in a container with as many ids as engines give by default, accounts log in as some of those", async () => {
+  expect(await machine.startServer()).toBeNull();
+  try {
+    const { code, stdout, stderr } = await within(
+      "0+65536",
+      "index rebuild >/dev/null && id -u web && index rebuild",
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [id, ...said] = stdout.trimEnd().split("\n");
+    expect(Number(id)).toBeGreaterThanOrEqual(61184);
+    expect(Number(id)).toBeLessThan(65520);
+    expect(said).toEqual(["index: 1 account (1 repo), 1 key"]);
+    await machine.ok("index rebuild");
+    expect(await machine.ok("id -u web")).toBe(`${idOf("web")}\n`);
+  } finally {
+    await machine.stopServer();
+  }
 });
 
 test("a key file, a folder or a lock of an id that the container lacks is reported as that", async () => {
