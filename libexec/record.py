@@ -10,7 +10,7 @@ recorder, a process beside it, makes the line when its process is gone, also whe
     record.run(pipe)    the recorder's life
 """
 
-import functools
+import contextlib
 import json
 import mmap
 import os
@@ -22,9 +22,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import borg.archiver
 import borg.remote
-from borg.helpers import Manifest
-
 import guard
+from borg.helpers import Manifest
 
 RECORDS = "/repos/.borgserver"
 
@@ -99,7 +98,7 @@ class RecordedServer(guard.GuardedServer):
     @guard.instead_of(borg.remote.RepositoryServer.negotiate)
     def negotiate(self, client_data: Any) -> Any:
         if isinstance(client_data, dict):
-            version = client_data.get(b"client_version", client_data.get("client_version", ()))
+            version: Any = client_data.get(b"client_version", client_data.get("client_version", ()))
             text = ".".join(str(int(part)) for part in tuple(version)[:3]).encode()[:31]
             _file[_VERSION_AT : _VERSION_AT + len(text)] = text
         return super().negotiate(client_data)
@@ -326,10 +325,8 @@ def run(ended: int) -> NoReturn:
     poll = select.poll()
     poll.register(ended, select.POLLIN)
     for pid in collect():
-        try:
+        with contextlib.suppress(OSError):  # it has ended meanwhile, and the first look finds it
             poll.register(os.pidfd_open(pid), select.POLLIN)
-        except OSError:
-            pass  # it has ended meanwhile, and the first look finds it
     while True:
         collect()
         for descriptor, _ in poll.poll():

@@ -6,37 +6,37 @@ Who asks is what the kernel says of the socket's other end. What it may is what 
 """
 
 import array
+import contextlib
 import ctypes
+import encodings.ascii
+import encodings.idna
+import encodings.latin_1
 import fcntl
 import gc
 import grp
 import json
+import linecache
 import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
+import traceback
 from typing import Any, NamedTuple, NoReturn, cast
 
 # What borg and Python import only when they need it, and behind the wall could not any more.
 import borg.algorithms.checksums
 import borg.archiver
 import borg.remote
-import encodings.ascii
-import encodings.idna
-import encodings.latin_1
-import linecache
-import msgpack.fallback
-import shutil
-import tempfile
-import traceback
-
 import guard
+import msgpack.fallback
 import record
 import wall
 
@@ -201,17 +201,13 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
 
 def _log(line: str, descriptor: int | None = None) -> None:
     """Writes a line into the server's log, which a session has aside of its client's stderr."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(descriptor or (LOG if _kept else 2), f"borgserver: {line}\n".encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
 
 
 def _answer(asking: socket.socket, answer: bytes) -> None:
-    try:
+    with contextlib.suppress(OSError):  # whoever asked has ended
         os.write(asking.fileno(), answer)  # behind the wall there is no send(2)
-    except OSError:
-        pass  # whoever asked has ended
 
 
 def _receive(asking: socket.socket) -> Request:
@@ -259,7 +255,7 @@ def _take_over(asking: socket.socket, descriptors: list[int]) -> None:
     names = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
     _kept.extend(getattr(sys, name) for name, _ in names)
     for number, (name, mode) in enumerate(names):
-        setattr(sys, name, open(number, mode, 1 if number == 2 else -1, errors="backslashreplace", closefd=False))
+        setattr(sys, name, open(number, mode, 1 if number == 2 else -1, errors="backslashreplace", closefd=False))  # noqa: SIM115 - for good
         # borg puts others in their place, and one that is dropped would close its descriptor, or its buffer.
         _kept.append(getattr(sys, name))
     # fcntl(2), F_SETSIG: the kernel asks this process to end when the session program does.
@@ -328,7 +324,9 @@ def _enter(directory: str) -> None:
     try:
         os.chdir(directory)
     except FileNotFoundError:
-        raise Refusal(f"{directory} does not exist yet; the server's operator makes it with update-borgusers.") from None
+        raise Refusal(
+            f"{directory} does not exist yet; the server's operator makes it with update-borgusers."
+        ) from None
     except OSError:
         raise Refusal(
             f"{directory} cannot be entered; the server's operator has to look at its owner and mode."
@@ -387,20 +385,17 @@ def _serve(resident: Resident, words: list[str]) -> int:
         return 2
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
     return 0
 
 
 def _close_in_once_more(path: str, create: bool) -> None:
     """An admin's session may reach every repository until it opens one, and from then on that one."""
     if create and os.path.dirname(path) == REPOSITORIES:
-        try:
-            os.mkdir(path, 0o700)  # what does not exist cannot be closed in to, and borg begins in an empty directory too
-        except FileExistsError:
-            pass
+        # What does not exist cannot be closed in to, and borg begins in an empty directory as well as in none.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
     wall.close_in([("write", path)], narrow=False)
 
 
@@ -437,10 +432,8 @@ class Title:
 def _listen() -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     new = f"{SOCKET}.new"
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.remove(new)
-    except FileNotFoundError:
-        pass
     listener.bind(new)
     os.chmod(new, 0o666)  # who may ask is decided by who asks
     listener.listen(4096)

@@ -15,7 +15,7 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 Rights = Literal["read", "write", "any", "tty", "run"]
@@ -139,7 +139,7 @@ poll ppoll select pselect6 nanosleep clock_nanosleep clock_gettime clock_getres 
 getpid gettid getppid getuid geteuid getgid getegid getgroups getresuid getresgid getpgrp getpgid getsid
 uname sysinfo getrusage getrandom sched_yield sched_getaffinity getcpu exit exit_group
 landlock_create_ruleset landlock_add_rule landlock_restrict_self
-""".split()
+""".split()  # noqa: SIM905 - it reads as words
 
 # ioctl(2): whether it is a terminal, its size, close-on-exec and blocking, which Python sets so. fcntl(2): descriptors, flags and
 # locks, but not whom a signal is sent to.
@@ -246,10 +246,11 @@ def _try(inside: str, outside: str) -> int:
     except OSError:
         return 4
     code = 0
-    for bit, attempt in (
+    attempts: list[tuple[int, Callable[[], int]]] = [
         (1, lambda: os.open(f"{outside}/file", os.O_CREAT | os.O_WRONLY, 0o600)),
         (2, lambda: _done(_libc.socket(1, 1, 0), "socket")),
-    ):
+    ]
+    for bit, attempt in attempts:
         try:
             attempt()
             code |= bit

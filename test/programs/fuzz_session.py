@@ -37,8 +37,32 @@ def answer() -> None:
 
 
 threading.Thread(target=answer, daemon=True).start()
-words = ["borg", "serve", "--rest", "--info", "--debug-topic=", "--debug-topic=a.b", "--debug-topic=;", "A=1", "/", "/x/borg"]
-words += ["sudo", "-v", "--verbose", "x" * 5000, "é", "\t", "\n", "=", "_=", "serve=serve", "'", "--restrict-to-repository"]
+words = [
+    "borg",
+    "serve",
+    "--rest",
+    "--info",
+    "--debug-topic=",
+    "--debug-topic=a.b",
+    "--debug-topic=;",
+    "A=1",
+    "/",
+    "/x/borg",
+]
+words += [
+    "sudo",
+    "-v",
+    "--verbose",
+    "x" * 5000,
+    "é",
+    "\t",
+    "\n",
+    "=",
+    "_=",
+    "serve=serve",
+    "'",
+    "--restrict-to-repository",
+]
 
 
 def text(longest: int) -> str:
@@ -50,13 +74,25 @@ def text(longest: int) -> str:
 
 
 for run in range(runs):
-    environment = {name: text(longest) for name, longest in (("SSH_ORIGINAL_COMMAND", 60_000), ("SSH_CONNECTION", 3000))}
-    environment |= {"USER": text(300), "ASAN_OPTIONS": "detect_leaks=0:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99"}
+    environment = {
+        name: text(longest) for name, longest in (("SSH_ORIGINAL_COMMAND", 60_000), ("SSH_CONNECTION", 3000))
+    }
+    environment |= {
+        "USER": text(300),
+        "ASAN_OPTIONS": "detect_leaks=0:exitcode=99",
+        "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99",
+    }
     answers[:] = [chance.choice([b"S", b"R" + text(1500).encode(), os.urandom(chance.randrange(1, 1500))])]
     given = chance.choice([b"", b"\x94", b"\x86" + os.urandom(40), os.urandom(40)])
     command = text(40_000)
     ended = subprocess.run(
-        [program, "-c", command], input=given, env=environment, capture_output=True, timeout=60, errors=None, check=False
+        [program, "-c", command],
+        input=given,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        errors=None,
+        check=False,
     )
     if ended.returncode == 99 or ended.returncode < 0 or b"Sanitizer" in ended.stderr:
         print(f"run {run} of seed {seed}: exit {ended.returncode}\n{ended.stderr.decode(errors='replace')}")
