@@ -48,7 +48,7 @@ function build(file: string, old: string, content: IndexContent, progress: Progr
     if (unchanged.length > 0) database.prepare("ATTACH ? AS old").run(old);
     database.exec("BEGIN");
     database.exec(schema);
-    if (unchanged.length > 0) carryOver(unchanged, database);
+    if (unchanged.length > 0) carryOver(unchanged, content.idOf, database);
     insert(content, database, progress);
     database.exec("COMMIT");
     return database.prepare<[], { keys: number }>("SELECT count(*) AS keys FROM grant").get()?.keys ?? 0;
@@ -57,10 +57,18 @@ function build(file: string, old: string, content: IndexContent, progress: Progr
   }
 }
 
-/** Copies these accounts and their grants from the old index, and nothing else of it. */
-function carryOver(accounts: readonly string[], database: Database): void {
+/**
+ * Copies these accounts and their grants from the old index, and nothing else of it. Their ids follow from what is in
+ * force now: a container with other ids, or another owner, may have published the old one.
+ */
+function carryOver(accounts: readonly string[], idOf: IndexContent["idOf"], database: Database): void {
+  database.function("id_of", idOf as (name: unknown) => number);
   database
-    .prepare("INSERT INTO account SELECT a.* FROM json_each(?) JOIN old.account AS a ON name = value")
+    .prepare(
+      `INSERT INTO account
+        SELECT a.name, a.role, id_of(a.name), a.source, a.size, a.mtime, a.ctime, a.inode, a.device, a.hash
+        FROM json_each(?) JOIN old.account AS a ON name = value`,
+    )
     .run(JSON.stringify(accounts));
   database.exec("INSERT INTO grant SELECT g.* FROM account AS a JOIN old.grant AS g ON g.account = a.name");
 }

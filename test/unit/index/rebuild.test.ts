@@ -108,6 +108,23 @@ function apply({ how, file, to, content }: { how: string; file: string; to: stri
   } else rmSync(path, { force: true });
 }
 
+test("an account whose file is unchanged has the id that this rebuild gives it", () => {
+  afterAWhile();
+  const names = ["web", "db", "mail"];
+  for (const name of names) writeFileSync(`${folder}/repos/${name}`, one);
+  expect(rebuild(index, {})).toHaveLength(names.length);
+  expect(carriedOver(index).sort()).toEqual([...names].sort());
+  const idOf = (name: string) => 61_184 + names.indexOf(name);
+  publishIndex(index, { ...rights, idOf, accounts: gather(index).accounts });
+  const database = openDatabase(index, { readonly: true, timeout: 0 });
+  const rows = database.prepare<[], { name: string; uid: number }>("SELECT name, uid FROM account").all();
+  database.close();
+  expect(new Map(rows.map(({ name, uid }) => [name, uid]))).toEqual(
+    new Map(names.map((name) => [name, idOf(name)])),
+  );
+  expect(readIndex(index)?.map(({ keys }) => keys.length)).toEqual([1, 1, 1]);
+});
+
 test("whatever was edited, an incremental rebuild says what a full one says", () => {
   afterAWhile();
   let carried = 0;
