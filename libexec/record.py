@@ -73,7 +73,11 @@ def begin(account: str, role: str, login: Login) -> None:
         try:
             os.posix_fallocate(file, 0, _SIZE)  # or a full disk would end the process when it counts (mmap(2), SIGBUS)
             os.pwrite(file, text, _IDENTITY_AT)
+            # It takes a descriptor of its own, the lowest that is free, which a session is not to have.
+            lowest = os.dup(file)
+            os.close(lowest)
             _file = mmap.mmap(file, _SIZE)
+            os.close(lowest)
         except OSError:
             os.remove(path)
             raise

@@ -52,7 +52,7 @@ test("a lock whose session was killed is cleared by the next session, and by the
     () => server.run("check /repos/web"),
   ]) {
     const { ended } = await begin();
-    await server.ok("pkill -KILL -f '[b]orgserver/borg serve'");
+    await server.ok("pkill -KILL -u 1000 -x borg");
     await server.ok("echo end >/client/more");
     expect((await ended).code).not.toBe(0);
     expect(await server.ok("ls /repos/web")).toContain("lock.exclusive");
@@ -64,7 +64,7 @@ test("a lock whose session was killed is cleared by the next session, and by the
 test("a lock that a server's end left is cleared by its next start, also where another process has that number", async () => {
   await server.ok("mkdir /repos/db && cp -a /repos/web/. /repos/db");
   const { ended } = await begin();
-  await server.ok("pkill -KILL -f '[b]orgserver/borg serve'; echo end >/client/more");
+  await server.ok("pkill -KILL -u 1000 -x borg; echo end >/client/more");
   await ended;
   // As after the start of a container, when numbers of processes begin anew: this one is the first process's.
   await server.ok(

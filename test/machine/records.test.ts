@@ -33,7 +33,7 @@ async function recorded(run: () => Promise<unknown>): Promise<Line[]> {
   const before = (await all()).length;
   await run();
   await machine.ok(
-    'for i in $(seq 100); do [ -n "$(ls /repos/.borgserver/backup/open 2>/dev/null)" ] || exit 0; sleep 0.1; done; exit 1',
+    'for i in $(seq 400); do [ -n "$(ls /repos/.borgserver/backup/open 2>/dev/null)" ] || exit 0; sleep 0.1; done; exit 1',
   );
   return (await all()).slice(before);
 }
