@@ -95,7 +95,10 @@ def end(code: int) -> None:
 def _start_of(pid: int) -> str:
     """When a process started, in clock ticks since which boot: with its number it is one process and no other."""
     with open(f"/proc/{pid}/stat") as file, open("/proc/sys/kernel/random/boot_id") as boot:
-        return f"{pid} {file.read().rpartition(')')[2].split()[19]} {boot.read().strip()}"
+        fields = file.read().rpartition(")")[2].split()
+        if fields[0] in "ZX":  # it has ended, and its parent has not looked yet
+            raise ProcessLookupError(pid)
+        return f"{pid} {fields[19]} {boot.read().strip()}"
 
 
 class RecordedServer(guard.GuardedServer):
