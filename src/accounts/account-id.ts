@@ -17,9 +17,13 @@ export function idsForAccounts(map: readonly IdRange[]): Ids {
   return hasAll(map, ample) ? ample : few;
 }
 
-/** Whether a container has all of these ids, in one range. */
+/** Whether a container has all of these ids. They may lie in several ranges, of which no two have one in common. */
 export function hasAll(map: readonly IdRange[], { first, count }: Ids): boolean {
-  return map.some((range) => first >= range.first && first + count <= range.first + range.count);
+  const had = map.reduce((sum, range) => {
+    const end = Math.min(first + count, range.first + range.count);
+    return sum + Math.max(0, end - Math.max(first, range.first));
+  }, 0);
+  return had === count;
 }
 
 /**

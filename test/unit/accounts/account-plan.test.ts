@@ -100,10 +100,45 @@ describe("an account's own id", () => {
       for (const name of ["a", "b", "c", "d"]) expect(accountId(name, owner, few)).not.toBe(owner);
   });
 
-  test("needs all of its range in the container, in one piece", () => {
+  test("is the same for ever in a container with few ids too", () => {
+    const few = idsForAccounts([{ first: 0, outside: 100_000, count: 65_536 }]);
+    expect(["web01", "borg", "_"].map((name) => accountId(name, 1000, few))).toEqual([63958, 61209, 64718]);
+  });
+
+  test("steps aside for an owner who has it, in either range, and begins anew behind the last", () => {
+    const few = idsForAccounts([{ first: 0, outside: 100_000, count: 65_536 }]);
+    expect(accountId("web01", 2020256742, ample)).toBe(2020256743);
+    expect(accountId("web01", 63958, few)).toBe(63959);
+    expect(accountId("web01", 63959, few)).toBe(63958);
+    const last = { first: few.first, count: 63958 - few.first + 1 };
+    for (const { first, count } of [few, last])
+      for (let owner = first; owner < first + count; owner += 7)
+        expect(accountId("web01", owner, { first, count })).not.toBe(owner);
+  });
+
+  test("needs all of its range in the container", () => {
     expect(hasAll(all, ample)).toBe(true);
-    const cut = [{ first: 0, outside: 0, count: 65_519 }];
-    expect(hasAll(cut, idsForAccounts(cut))).toBe(false);
+    for (const count of [61_184, 65_519]) {
+      const cut = [{ first: 0, outside: 0, count }];
+      expect(idsForAccounts(cut)).toEqual({ first: 61_184, count: 4336 });
+      expect(hasAll(cut, idsForAccounts(cut))).toBe(false);
+    }
+    const enough = [{ first: 0, outside: 0, count: 65_520 }];
+    expect(hasAll(enough, idsForAccounts(enough))).toBe(true);
+    // Of the many, all but the last.
+    expect(idsForAccounts([{ first: 0, outside: 0, count: 2_099_999_999 }]).first).toBe(61_184);
+    expect(idsForAccounts([{ first: 0, outside: 0, count: 2_100_000_000 }]).first).toBe(2_000_000_000);
+  });
+
+  test("may lie in any piece of a range that the container has in several", () => {
+    // As an engine makes them where the owner keeps his id of the host.
+    const pieces = [
+      { first: 0, outside: 1, count: 65_000 },
+      { first: 65_000, outside: 0, count: 1 },
+      { first: 65_001, outside: 65_001, count: 536 },
+    ];
+    expect(hasAll(pieces, idsForAccounts(pieces))).toBe(true);
+    expect(hasAll(pieces.toSpliced(1, 1), idsForAccounts(pieces))).toBe(false);
   });
 
   test("is another for nearly every name", () => {
