@@ -127,14 +127,14 @@ class Resident:
 
     def _reap(self, *_: object) -> None:
         """Waits for the children that have ended. Not left to the kernel (SIG_IGN), which would forget what they used."""
-        try:
+        with contextlib.suppress(ChildProcessError):  # there is none left
             while ended := os.waitpid(-1, os.WNOHANG)[0]:
                 if ended == self.recorder:
                     os.close(self.ended)
                     self.ended = self._start_recorder()
-                os.write(self.ended, b".")
-        except (ChildProcessError, BlockingIOError):
-            pass  # there is none left; it has enough to look at
+                # It has enough to look at, or has just ended: then the next one looks at all.
+                with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                    os.write(self.ended, b".")
 
     def serve(self) -> NoReturn:
         signal.signal(signal.SIGCHLD, self._reap)
