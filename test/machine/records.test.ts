@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Machine } from "./machine.ts";
+import { Machine, programs } from "./machine.ts";
 
 /** What is left of each session, whoever ended it (libexec/record.py). */
 
@@ -149,6 +149,18 @@ test("the line is made, once, whoever is killed at whichever time", async () => 
   }
   expect(new Set((await all()).map(({ id }) => id)).size).toBe((await all()).length);
 });
+
+test("the process that serves sessions is killed thirty times: each backup is whole, and each has its line", async () => {
+  const times = 30;
+  const lines = await recorded(async () => {
+    expect(
+      await machine.ok(`bash ${programs}/kill_resident.sh ${times}`, { env: machine.client("web") }),
+    ).toBe("");
+  });
+  expect(lines.filter(({ kind, complete }) => kind === "backup" && complete)).toHaveLength(times);
+  expect(await machine.ok("ls /repos/web")).not.toContain("lock");
+  expect(await borg(`check --verify-data ${web}`)).toMatchObject([{ kind: "check", code: 0 }]);
+}, 300_000);
 
 test("where nothing can be written a session is served all the same, and the log says what is missing", async () => {
   await machine.ok("chmod 500 /repos/.borgserver/backup/open");
