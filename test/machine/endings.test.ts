@@ -98,21 +98,47 @@ describe.each(["update-borgusers", "index rebuild"])("%s", (command) => {
   });
 });
 
-test("a backup that is ended so leaves no lock", async () => {
-  await machine.ok("borg init -e none ssh://web@127.0.0.1/repos/web", { env: machine.client("one") });
-  const backup = machine.spawn(
-    "{ head -c 1000000 /dev/urandom; sleep 8; } | borg create ssh://web@127.0.0.1/repos/web::a -",
-    {
-      env: machine.client("one"),
-    },
+/** A backup that holds its lock, and goes on for longer than a test waits. */
+async function beginBackup(key: string, account: string): Promise<Session> {
+  const env = machine.client(key);
+  const url = `ssh://${account}@127.0.0.1/repos/${account}`;
+  await machine.ok(`borg init -e none ${url}`, { env });
+  const process = machine.spawn(
+    `{ head -c 1000000 /dev/urandom; sleep 30 & echo $! >>/client/sleeping; wait; } | borg create ${url}::a -`,
+    { env },
   );
-  const ended = finished(backup);
-  await machine.ok(
-    "until [ -e /repos/web/lock.exclusive ]; do sleep 0.1; done; rm /sshkeys/repos/web; update-borgusers",
+  const ended = finished(process);
+  await machine.ok(`until [ -e /repos/${account}/lock.exclusive ]; do sleep 0.05; done`);
+  return { process, ended };
+}
+
+/** What is left of sessions where they and whoever ended them are over, also of a backup's client. */
+async function leftOf(...backups: Session[]): Promise<string> {
+  const left = await machine.ok(
+    "find /repos -name 'lock*'; pgrep -l -u 1000 -x borg; pgrep -l -x session; :",
   );
-  expect(await machine.ok("ls /repos/web")).not.toContain("lock");
-  backup.kill();
-  expect((await ended).code).not.toBe(0);
+  await machine.ok("kill $(cat /client/sleeping); rm /client/sleeping");
+  for (const { ended } of backups) expect((await ended).code).not.toBe(0);
+  return left;
+}
+
+test("a backup that is ended so leaves no lock, also where its end takes a while", async () => {
+  const backup = await beginBackup("one", "web");
+  expect(
+    await machine.ok(
+      `pkill -STOP -u 1000 -x borg; rm /sshkeys/repos/web; update-borgusers & command=$!
+       sleep 3; kill -0 $command && echo waits; pkill -CONT -u 1000 -x borg; wait $command`,
+    ),
+  ).toContain("waits\naccount web: 1 connection ended\n");
+  expect(await leftOf(backup)).toBe("");
+});
+
+test("the server's end asks all sessions to end, which leaves no lock", async () => {
+  const backups = [await beginBackup("one", "web"), await beginBackup("other", "bystander")];
+  // The first process of a container is what docker stop asks.
+  expect(await machine.stopServer(`kill "$(ps -o ppid= -p "$(cat /run/borgserver/sshd.pid)")"`)).toBe(0);
+  expect(await leftOf(...backups)).toBe("");
+  expect(machine.log).not.toContain("did not end");
 });
 
 test("a key that was offered and not proven does not count for the connection", async () => {

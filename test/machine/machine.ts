@@ -143,12 +143,17 @@ export class Machine {
     return null;
   }
 
-  async stopServer(): Promise<void> {
-    if (!this.#server) return;
+  /**
+   * Ends the server.
+   * @param how a shell command that does it; as it stands, sshd and with it the rest
+   * @returns its exit code, or null where none ran
+   */
+  async stopServer(how = "pkill -x -o sshd; sleep 0.2; pkill -x sshd || true"): Promise<number | null> {
+    if (!this.#server) return null;
     const exit = finished(this.#server);
-    await this.ok("pkill -x -o sshd; sleep 0.2; pkill -x sshd || true");
-    await exit;
+    await this.ok(how);
     this.#server = null;
+    return (await exit).code;
   }
 
   /** Waits until the server's log matches; it runs behind what a client sees. */
