@@ -11,11 +11,11 @@ recorder, a process beside it, makes the line when its process is gone, also whe
 """
 
 import contextlib
+import functools
 import json
 import mmap
 import os
 import select
-import signal
 import sys
 import time
 from typing import Any, NamedTuple, NoReturn
@@ -64,9 +64,7 @@ def begin(account: str, role: str, login: Login) -> None:
     text = json.dumps(identity).encode()
     if len(text) >= _OPENED_AT - _IDENTITY_AT:
         raise OSError("the identity of a session is too long")
-    others = os.umask(0o077)
     os.makedirs(f"{folder()}/open", exist_ok=True)
-    os.umask(others)
     path = f"{folder()}/open/{began}-{os.getpid()}"
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -92,13 +90,19 @@ def end(code: int) -> None:
     _count[_ENDED] = time.time_ns()
 
 
+def stat_of(pid: int | str) -> list[str]:
+    """What proc_pid_stat(5) says of a process, from its state on, which is there the third field."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()  # a name may hold spaces and brackets
+
+
 def _start_of(pid: int) -> str:
     """When a process started, in clock ticks since which boot: with its number it is one process and no other."""
-    with open(f"/proc/{pid}/stat") as file, open("/proc/sys/kernel/random/boot_id") as boot:
-        fields = file.read().rpartition(")")[2].split()
-        if fields[0] in "ZX":  # it has ended, and its parent has not looked yet
-            raise ProcessLookupError(pid)
-        return f"{pid} {fields[19]} {boot.read().strip()}"
+    state, *fields = stat_of(pid)
+    if state in "ZX":  # it has ended, and its parent has not looked yet
+        raise ProcessLookupError(pid)
+    with open("/proc/sys/kernel/random/boot_id") as boot:
+        return f"{pid} {fields[18]} {boot.read().strip()}"
 
 
 class RecordedServer(guard.GuardedServer):
@@ -114,15 +118,11 @@ class RecordedServer(guard.GuardedServer):
 class RecordedRepository(guard.GuardedRepository):
     """Counts what succeeded, and what was refused."""
 
-    _began_at: int | None = None
-    _has_begun = False
-
-    def _before(self) -> int:
+    @functools.cached_property
+    def _committed_before(self) -> int:
         """The last segment that was committed before this session changed anything; -1 where there was none."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._began_at = self.get_index_transaction_id()
-        return -1 if self._began_at is None else self._began_at
+        committed = self.get_index_transaction_id()
+        return -1 if committed is None else committed
 
     @guard.instead_of(guard.GuardedRepository.open)
     def open(self, *arguments: Any, **options: Any) -> None:
@@ -142,7 +142,7 @@ class RecordedRepository(guard.GuardedRepository):
 
     @guard.instead_of(guard.GuardedRepository.put)
     def put(self, id: bytes, data: bytes, wait: bool = True) -> None:
-        self._before()
+        self._committed_before  # noqa: B018 - seen before the first change
         with _or_refused():
             super().put(id, data)
         _count[_MANIFESTS if id == Manifest.MANIFEST_ID else _PUTS] += 1
@@ -152,8 +152,7 @@ class RecordedRepository(guard.GuardedRepository):
 
     @guard.instead_of(guard.GuardedRepository.delete)
     def delete(self, id: bytes, wait: bool = True) -> None:
-        before = self._before()
-        was_before = id in self and self.index[id][0] <= before
+        was_before = id in self and self.index[id][0] <= self._committed_before
         with _or_refused():
             super().delete(id)
         _count[_DELETES] += 1
@@ -327,8 +326,6 @@ def run(ended: int) -> NoReturn:
     The recorder: looks when the process that serves sessions writes into this pipe that one has ended, and when one ends
     that was there before it. Ends with that process.
     """
-    os.umask(0o077)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
     for pid in collect():

@@ -8,46 +8,41 @@ Who asks is what the kernel says of the socket's other end. What it may is what 
 import array
 import contextlib
 import ctypes
-import encodings.ascii
-import encodings.idna
-import encodings.latin_1
 import fcntl
 import gc
 import grp
+import importlib
 import json
-import linecache
 import os
 import re
 import resource
 import select
-import shutil
 import signal
 import socket
 import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
 import traceback
 from typing import Any, NamedTuple, NoReturn, cast
 
-# What borg and Python import only when they need it, and behind the wall could not any more.
-import borg.algorithms.checksums
 import borg.archiver
-import borg.remote
 import guard
-import msgpack.fallback
 import record
 import wall
 
-_late = (encodings.ascii, encodings.idna, encodings.latin_1, linecache, shutil, tempfile, msgpack)
+# What borg and Python import only when they need it, and behind the wall could not any more.
+for _late in (
+    *("borg.algorithms.checksums", "encodings.ascii", "encodings.idna", "encodings.latin_1"),
+    *("linecache", "msgpack.fallback", "shutil", "tempfile"),
+):
+    importlib.import_module(_late)
 
 SOCKET = "/run/borgserver/sessions"
 INDEX = "/var/lib/borgserver/index.sqlite"
 CONNECTIONS = "/run/borgkeys"
 SETTINGS = "/run/borgserver/settings.json"
 REPOSITORIES = "/repos"
-RECORDS = "/repos/.borgserver"
 
 # The descriptor of the server's log in a child, until it serves.
 LOG = 4
@@ -106,7 +101,7 @@ class Resident:
         self.uid, self.gid = uid, gid
         self.archiver = _prepared_archiver()
         self.title = Title()
-        self.can_filter = wall.prepare()
+        wall.prepare()
         self.memory = _memory() * 3 // 4
         self.ended = self._start_recorder()
         self.listener = _listen()
@@ -164,15 +159,14 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         asking.settimeout(PATIENCE)
-        pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        pid, uid, _ = struct.unpack("=iII", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         request = _receive(asking)
         account = _look_up(request.account)
-        # uid_t has no sign, and the kernel's answer none either.
-        if account is None or account.uid != uid % 2**32:
+        if account is None or account.uid != uid:
             raise Refusal("this account is not served any more.")
         if request.command.split() != account.command(request.account):
             raise Refusal("what this account may do has just been changed: try again.")
-        _take_over(asking, request.descriptors)
+        asking = _take_over(asking, request.descriptors)
         resident.title.set(f"borg: {request.account} [{pid}]")
         login = _login(pid, request)
         _give_up_rights(resident)
@@ -190,12 +184,12 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         _answer(asking, b"S")
         code = _serve(resident, [*account.command(request.account), *request.options])
         record.end(code & 255)
+        _answer(asking, b"E" + bytes([code & 255]))
     except Refusal as refusal:
         _answer(asking, b"R" + str(refusal).encode())
     except BaseException as error:  # nothing of a session may go on in the resident's loop
         _log(f"a session could not be served: {error!r}")
-        _answer(asking, b"R" + b"the session could not be started; the server's log says why.")
-    _answer(asking, b"E" + bytes([code & 255]))
+        _answer(asking, b"Rthe session could not be started; the server's log says why.")
     os._exit(code & 255)
 
 
@@ -242,15 +236,15 @@ def _look_up(name: str) -> Account | None:
     return Account(role, uid, json.loads(arguments), bool(walled), deletions)
 
 
-def _take_over(asking: socket.socket, descriptors: list[int]) -> None:
+def _take_over(asking: socket.socket, descriptors: list[int]) -> socket.socket:
     """
     Leaves this process the client's 0, 1 and 2, as 3 the session program, with which it ends, and as 4 the server's log.
+    @returns the session program
     """
     high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 10) for each in (*descriptors, asking.detach(), 2)]
     for number, each in enumerate(high):
         os.dup2(each, number, inheritable=False)
     os.closerange(LOG + 1, 65536)
-    asking.__init__(fileno=3)  # type: ignore[misc]
     # New objects: Python remembers of the old ones whether they can seek.
     names = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
     _kept.extend(getattr(sys, name) for name, _ in names)
@@ -262,18 +256,14 @@ def _take_over(asking: socket.socket, descriptors: list[int]) -> None:
     fcntl.fcntl(3, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(3, 10, signal.SIGTERM)
     fcntl.fcntl(3, fcntl.F_SETFL, fcntl.fcntl(3, fcntl.F_GETFL) | os.O_ASYNC)
-    # It may have ended before.
-    if any(event & select.POLLHUP for _, event in _poll(3)):
+    poll = select.poll()
+    poll.register(3, 0)
+    if poll.poll(0):  # POLLHUP: it has ended before
         os._exit(1)
+    return socket.socket(fileno=3)
 
 
 _kept: list[Any] = []
-
-
-def _poll(descriptor: int) -> list[tuple[int, int]]:
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return poll.poll(0)
 
 
 def _give_up_rights(resident: Resident) -> None:
@@ -307,9 +297,8 @@ def _login(pid: int, request: Request) -> record.Login:
 
 
 def _parent(pid: int) -> tuple[int, str]:
-    """A process's parent, and when it started, in clock ticks since boot (proc_pid_stat(5))."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
+    """A process's parent, and when it started, in clock ticks since boot."""
+    fields = record.stat_of(pid)
     return int(fields[1]), fields[19]
 
 
@@ -336,19 +325,18 @@ def _enter(directory: str) -> None:
 
 def _keep_records(directory: str, name: str, role: guard.Role) -> None:
     """Records what no session can reach. Nothing of it may keep a client from its backup."""
-    try:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         if role == "admin" or not os.path.isfile(f"{directory}/config"):
             return
         # That there is a repository here (src/repositories/known-repositories.ts).
-        known = f"{RECORDS}/repositories/{name}"
+        known = f"{record.RECORDS}/repositories/{name}"
         if not os.path.exists(known):
-            os.umask(0o077)
-            os.makedirs(os.path.dirname(known), mode=0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(known), exist_ok=True)
             os.close(os.open(known, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         # What it lists, before somebody can write a list of fewer archives (src/repositories/manifests.ts), if there was
         # a commit since the last time.
         if role == "appendonly":
-            last = f"{RECORDS}/manifests/{name}/last"
+            last = f"{record.RECORDS}/manifests/{name}/last"
             index = next((each.path for each in os.scandir(directory) if each.name.startswith("index.")), None)
             if index is None or (os.path.exists(last) and os.stat(last).st_mtime_ns == os.stat(index).st_mtime_ns):
                 return
@@ -359,16 +347,11 @@ def _keep_records(directory: str, name: str, role: guard.Role) -> None:
                 stderr=subprocess.DEVNULL,
                 timeout=10,
                 check=False,
-                umask=0o077,
             )
             if kept.returncode == 0:
                 at = os.stat(index)
                 with open(last, "a"):
                     os.utime(last, ns=(at.st_atime_ns, at.st_mtime_ns))
-    except (OSError, subprocess.SubprocessError):
-        pass
-    finally:
-        os.umask(0o022)
 
 
 def _serve(resident: Resident, words: list[str]) -> int:
@@ -410,13 +393,11 @@ class Title:
     """The words that ps(1) shows for a process: the memory that held its arguments and, behind them, its environment."""
 
     def __init__(self) -> None:
-        with open("/proc/self/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        # proc_pid_stat(5): arg_start, arg_end, env_start, env_end are the fields 48 to 51; field 3 is the first here.
-        self.begin, self.arguments_end, _, self.end = (int(each) for each in fields[45:49])
+        # arg_start, arg_end, env_start and env_end are the fields 48 to 51, and the first here is the third.
+        self.begin, self.arguments_end, _, self.end = (int(each) for each in record.stat_of("self")[45:49])
 
     def set(self, title: str, name: bytes = b"borg") -> None:
-        _libc.prctl(15, name, 0, 0, 0)  # PR_SET_NAME
+        wall.prctl(15, name, 0, 0, 0)  # PR_SET_NAME
         length = self.end - self.begin
         if length <= 0:
             return
@@ -458,7 +439,7 @@ def _drop_rights() -> None:
     """Leaves this process, and what it forks, CAP_SETGID and CAP_SETUID of all capabilities (capabilities(7))."""
     for capability in range(64):
         if capability not in (6, 7):
-            _libc.prctl(24, ctypes.c_ulong(capability), 0, 0, 0)  # PR_CAPBSET_DROP
+            wall.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP, for which a container may lack the right
     header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
     kept = 1 << 6 | 1 << 7
     if _libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) != 0:
@@ -468,9 +449,9 @@ def _drop_rights() -> None:
 def main() -> NoReturn:
     with open(SETTINGS) as file:
         settings = json.load(file)
-    _libc.prctl(15, b"borg-resident", 0, 0, 0)  # PR_SET_NAME
-    _libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: with the entrypoint
-    os.umask(0o022)
+    wall.prctl(15, b"borg-resident", 0, 0, 0)  # PR_SET_NAME
+    wall.prctl(1, int(signal.SIGTERM), 0, 0, 0)  # PR_SET_PDEATHSIG: with the entrypoint
+    os.umask(0o077)  # of the records too; borg serve sets its own
     os.chdir("/")
     # A session proves nothing any more, but here it imports what borg imports late.
     guard.prove()

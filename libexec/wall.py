@@ -9,6 +9,7 @@ it; a list of allowed system calls (seccomp(2)) decides about the rest.
 """
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -54,18 +55,14 @@ def landlock_version() -> int:
 
 def lacks(version: int, can_filter: bool) -> list[str]:
     """What the wall cannot keep a session from, on a kernel with this version of Landlock; parts of one sentence."""
+    missing = []
     if version == 0:
-        missing = ["the kernel has no Landlock (Linux 5.13 or later, in the list of its security modules)"]
-    else:
-        missing = [
-            what
-            for since, what in (
-                (3, "before Linux 6.2 it lets sessions empty each other's files"),
-                (6, "before Linux 6.12 it lets them signal each other"),
-            )
-            if version < since and not (can_filter and since == 6)
-        ]
+        missing.append("the kernel has no Landlock (Linux 5.13 or later, in the list of its security modules)")
+    elif version < 3:
+        missing.append("before Linux 6.2 it lets sessions empty each other's files")
     if not can_filter:
+        if 0 < version < 6:
+            missing.append("before Linux 6.12 it lets them signal each other")
         missing.append("system calls are not filtered (seccomp, python3-seccomp)")
     return missing
 
@@ -77,7 +74,8 @@ def _done(result: int, what: str) -> int:
     return result
 
 
-def _prctl(*arguments: Any) -> int:
+def prctl(*arguments: Any) -> int:
+    """prctl(2), whose arguments are unsigned long. @returns -1 where it fails"""
     return int(_libc.prctl(*(ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments)))
 
 
@@ -90,7 +88,7 @@ def close_in(rules: Iterable[Rule], narrow: bool = True) -> None:
     """
     global _is_closed_in
     if not _is_closed_in:  # behind the wall there is no prctl(2)
-        _done(_prctl(38, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+        _done(prctl(38, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
     _is_closed_in = True
     version = landlock_version()
     if version > 0:
@@ -109,7 +107,7 @@ def close_in(rules: Iterable[Rule], narrow: bool = True) -> None:
             os.close(ruleset)
     if narrow and _program is not None:
         # prctl(2), PR_SET_SECCOMP: SECCOMP_MODE_FILTER.
-        _done(_prctl(22, 2, ctypes.byref(_program), 0, 0), "PR_SET_SECCOMP")
+        _done(prctl(22, 2, ctypes.byref(_program), 0, 0), "PR_SET_SECCOMP")
 
 
 def _allow(ruleset: int, rights: int, path: str) -> None:
@@ -148,7 +146,6 @@ _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
 
 _is_closed_in = False
 _program: ctypes.Structure | None = None
-_code = b""
 
 
 class _Program(ctypes.Structure):
@@ -162,7 +159,7 @@ def prepare() -> bool:
     Compiles the filter of system calls, for which libseccomp's own bindings are needed (Debian's python3-seccomp, outside
     of an environment of borg's own). @returns whether there is one
     """
-    global _program, _code
+    global _program
     if _program is not None:
         return True
     elsewhere = "/usr/lib/python3/dist-packages"
@@ -173,7 +170,6 @@ def prepare() -> bool:
         return False
     finally:
         sys.path.remove(elsewhere)
-    import errno
 
     # What this kernel or library does not know yet is told so: programs then do without (clone3 in glibc).
     wall = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
@@ -210,8 +206,8 @@ def prepare() -> bool:
     with tempfile.TemporaryFile() as file:
         wall.export_bpf(file)
         file.seek(0)
-        _code = file.read()
-    _program = _Program(len(_code) // 8, _code)
+        code = file.read()
+    _program = _Program(len(code) // 8, code)
     return True
 
 

@@ -27,7 +27,7 @@ export interface PasswdCache {
 /** In bytes. The longest name has 255. */
 const placeSize = 256;
 
-/** The most places that one line takes: a name of 255 bytes twice, and what is between. */
+/** The most places that one line takes: a name of 255 bytes, and what an older server wrote behind it. */
 const mostPlaces = 3;
 
 /** What passwd.cache says. */

@@ -54,6 +54,7 @@ function readFile(libc: Libc, path: string): string {
 
 function writeFile(libc: Libc, path: string, text: string): void {
   const bytes = Buffer.from(text);
+  // The process that serves sessions reads it by its group (libexec/resident.py).
   const file = libc.creat(cString(path), 0o640);
   const written = libc.write(file, bytes, bytes.length);
   libc.close(file);
