@@ -152,8 +152,9 @@ class RecordedRepository(guard.GuardedRepository):
 
     @guard.instead_of(guard.GuardedRepository.delete)
     def delete(self, id: bytes, wait: bool = True) -> None:
-        was_before = id in self and self.index[id][0] <= self._committed_before
         with _or_refused():
+            self._demand_lock()  # before the index is looked into
+            was_before = id in self and self.index[id][0] <= self._committed_before
             super().delete(id)
         _count[_DELETES] += 1
         _count[_DELETES_BEFORE] += was_before
