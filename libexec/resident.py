@@ -12,6 +12,7 @@ import fcntl
 import gc
 import grp
 import importlib
+import ipaddress
 import json
 import os
 import re
@@ -284,7 +285,9 @@ def _become(resident: Resident) -> None:
 
 def _login(pid: int, request: Request) -> record.Login:
     """Who logged in, by what sshd's program recorded of the connection that a session belongs to (connection-record.ts)."""
-    address = request.connection.split(" ")[0][:64]
+    address = request.connection.split(" ")[0]
+    if not _is_address(address):
+        address = ""  # what sshd did not say is not printed
     try:
         connection, _ = _parent(_parent(pid)[0])
         with open(f"{CONNECTIONS}/{connection}") as file:
@@ -294,6 +297,15 @@ def _login(pid: int, request: Request) -> record.Login:
     except (OSError, ValueError):
         pass  # an unknown key; that keeps nobody from a backup
     return record.Login(address, "")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    # Behind a % there may be the name of an interface, and Python takes anything for that.
+    return text.isascii() and text.isprintable() and len(text) <= 64
 
 
 def _parent(pid: int) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { accountId, idsForAccounts } from "../../src/accounts/account-id.ts";
 
@@ -169,6 +169,11 @@ export class Machine {
   async makeKey(name: string, type = "ed25519"): Promise<string> {
     await this.ok(`ssh-keygen -q -t ${type} -N '' -C ${name} -f /client/${name}`);
     return await this.ok(`cat /client/${name}.pub`);
+  }
+
+  /** Makes a client key pair for each of these files, and drops its public line there: "repos/web" is of the key "web". */
+  async drop(...files: string[]): Promise<void> {
+    for (const file of files) await this.write(`/sshkeys/${file}`, await this.makeKey(basename(file)));
   }
 
   /** The environment of a borg client that uses this key, with the host keys pinned. */

@@ -5,8 +5,7 @@ let machine: Machine;
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "admins/boss");
   expect(await machine.startServer({ BORG_PASSPHRASE: "secret", TZ: "Europe/Berlin" })).toBeNull();
   await machine.pinHostKeys();
   await machine.ok("borg init -e none ssh://web@127.0.0.1/repos/web", { env: machine.client("web") });
@@ -193,6 +192,49 @@ describe("a request for borg serve", () => {
       ],
     ] as const)
       expect(await ask(user, uid, command)).toMatchObject({ code: 1, stderr: `borgserver: ${why}\n` });
+  });
+
+  test("is nothing that may be asked of that process in another form", async () => {
+    const residents = () => machine.ok("pgrep -x borg-resident");
+    const before = await residents();
+    const uid = (await machine.ok("getent passwd web | cut -d: -f3")).trim();
+    const answers = await machine.ok(
+      `setpriv --reuid ${uid} --regid 60902 --clear-groups python3 ${programs}/ask_wrongly.py`,
+    );
+    const unknown = "Rthe session program asked for something that this server does not know.";
+    const lines = answers.trim().split("\n");
+    expect(lines.filter((line) => line !== unknown)).toEqual(
+      Array(3).fill("Rthis account is not served any more."),
+    );
+    expect(lines).toHaveLength(12);
+    expect(await residents()).toBe(before);
+  });
+
+  test("leaves no more in the log than an address, whatever its environment says", async () => {
+    const uid = (await machine.ok("getent passwd web | cut -d: -f3")).trim();
+    const before = machine.log.length;
+    for (const connection of [
+      "\u001b[2J\nborgserver: forged",
+      "x".repeat(3000),
+      "1.2.3",
+      "",
+      "fe80::1%\n",
+      "fe80::1%\u001b",
+    ])
+      await machine.ok(
+        `setpriv --reuid ${uid} --regid 60902 --clear-groups /usr/local/lib/borgserver/session -c 'borg serve --restrict-to-repository /repos/web' </dev/null`,
+        {
+          env: { USER: "web", SSH_ORIGINAL_COMMAND: "borg serve", SSH_CONNECTION: `${connection} 5 ::1 22` },
+        },
+      );
+    await machine.ok(
+      'for i in $(seq 300); do [ -n "$(ls /repos/.borgserver/backup/open)" ] || exit 0; sleep 0.1; done; exit 1',
+    );
+    await expect.poll(() => machine.log.slice(before).split("\n").length).toBeGreaterThan(6);
+    const said = machine.log.slice(before).split("\n").slice(0, -1);
+    expect(said).toHaveLength(6);
+    for (const line of said)
+      expect(line).toMatch(/^borgserver: session of web \(repo\) from an unknown address: [ -~]*$/);
   });
 
   test("of an admin that is refused shows what a repository would be called", async () => {
