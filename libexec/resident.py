@@ -31,6 +31,7 @@ import borg.archiver
 import guard
 import record
 import wall
+from borg.helpers import Error
 
 # What borg and Python import only when they need it, and behind the wall could not any more.
 for _late in (
@@ -391,6 +392,8 @@ def _close_in_once_more(path: str, create: bool) -> None:
         # What does not exist cannot be closed in to, and borg begins in an empty directory as well as in none.
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
+    elif create and path.startswith(f"{REPOSITORIES}/") and not os.path.exists(path):
+        raise Error(f"repositories lie side by side, as {REPOSITORIES}/NAME: {path} cannot be made.")
     wall.close_in([("write", path)], narrow=False)
 
 

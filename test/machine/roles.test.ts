@@ -156,6 +156,11 @@ describe("a key of the admin role", () => {
   });
 
   test("cannot leave /repos", async () => {
+    await isRefused(
+      "boss",
+      `init -e none ${at("boss", "/repos/a/b")}`,
+      /repositories lie side by side, as \/repos\/NAME: \/repos\/a\/b cannot be made\./,
+    );
     await isRefused("boss", `init -e none ${at("boss", "/sshkeys/x")}`, /Repository path not allowed/);
   });
 });
