@@ -22,8 +22,10 @@
 #ifndef SOCKET
 #define SOCKET "/run/borgserver/sessions"
 #endif
-/* In seconds: how long a session waits for the resident process, and how long for a client that is told why there is none. */
+/* In seconds: how long a session waits for the resident process, how long for its answer once it was reached, and how long
+   for a client that is told why there is none. */
 #define PATIENCE 10
+#define ANSWER_PATIENCE 30
 #define CLIENT_PATIENCE 30
 
 static const char *account, *command = "";
@@ -143,14 +145,14 @@ static int ask(const char *message, size_t length, int descriptors) {
 
 /*
  * Asks until there is an answer: S it serves, R it refuses, for the reason behind it. Until then nothing of the client
- * has been read, so the resident process may end and come back. Returns the socket; `answer` ends with a zero byte.
+ * has been read, so the resident process may end and come back. `patience` is for an answer. Returns the socket; `answer` ends with a zero byte.
  */
-static int ask_patiently(const char *message, size_t length, int descriptors, char *answer, size_t size) {
+static int ask_patiently(const char *message, size_t length, int descriptors, int patience, char *answer, size_t size) {
   for (double end = now() + PATIENCE, delay = 0.01; now() < end; delay = delay < 0.3 ? delay * 2 : delay) {
     int asked = ask(message, length, descriptors);
     if (asked >= 0) {
       struct pollfd wait = {asked, POLLIN, 0};
-      ssize_t read = poll(&wait, 1, PATIENCE * 3000) == 1 ? recv(asked, answer, size - 1, 0) : 0;
+      ssize_t read = poll(&wait, 1, patience * 1000) == 1 ? recv(asked, answer, size - 1, 0) : 0;
       if (read > 0) {
         answer[read] = 0;
         return asked;
@@ -167,7 +169,7 @@ int main(int count, char **words) {
   char answer[1100];
   signal(SIGPIPE, SIG_IGN);
   if (count == 2 && !strcmp(words[1], "--answers")) {
-    if (ask_patiently("?", 1, 0, answer, sizeof answer) >= 0) return 0;
+    if (ask_patiently("?", 1, 0, PATIENCE, answer, sizeof answer) >= 0) return 0;
     fprintf(stderr, "the process that serves sessions does not answer\n");
     return 1;
   }
@@ -188,7 +190,7 @@ int main(int count, char **words) {
   static char message[32768];
   int length = snprintf(message, sizeof message, "%s%c%s%c%s%c%s", account, 0, command, 0, options, 0, connection);
   if (length < 0 || length >= (int)sizeof message) refuse("the command of this account is too long.");
-  int resident = ask_patiently(message, length, 1, answer, sizeof answer);
+  int resident = ask_patiently(message, length, 1, ANSWER_PATIENCE, answer, sizeof answer);
   if (resident < 0) refuse("sessions cannot be served at the moment: try again in a minute.");
   if (*answer == 'R') refuse(answer + 1);
   close(0); /* the session's process has them now, and the client learns when that one closes them */

@@ -90,8 +90,8 @@ function answerProblem(): string | null {
   return unknown && `every login is denied: ${unknown.text}. ${unknown.hint}`;
 }
 
-/** How long the process that serves sessions may take to answer, in milliseconds. */
-const longestAnswer = 10_000;
+/** How long the accounts' shell may take, in milliseconds: it asks the process that serves sessions for ten seconds. */
+const longestAnswer = 15_000;
 
 /** Asks what the accounts' shell asks: whether the process that serves sessions answers (libexec/session.c). */
 function sessionProblem(): string | null {

@@ -7,7 +7,7 @@ const well = { code: 0, stdout: "", stderr: "" };
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   await machine.ok("ssh-keygen -q -t ed25519 -N '' -f /client/other_host_key; mkdir -p /run/sshd");
   expect(await machine.startServer()).toBeNull();
 });
@@ -100,6 +100,17 @@ describe("is bad", () => {
 
 describe("where no session could begin", () => {
   const session = "/usr/local/lib/borgserver/session";
+
+  test("health says it: the process that serves sessions hangs", async () => {
+    await machine.ok("pkill -STOP -x borg-resident");
+    try {
+      const told = "the process that serves sessions does not answer\n";
+      expect(await health()).toEqual({ code: 1, stdout: told, stderr: "" });
+    } finally {
+      await machine.ok("pkill -CONT -x borg-resident");
+    }
+    expect(await health()).toEqual(well);
+  });
 
   test.each([
     ["says so itself", "echo 'nothing serves sessions' >&2; exit 1", "nothing serves sessions\n"],
