@@ -72,13 +72,12 @@ export function borgsOfThisServer(): Process[] {
 }
 
 /**
- * The borg processes that serve these session programs. They are no children of them, but of the process that serves all
+ * Those of these borg processes that serve these session programs. They are no children of them, but of the process that serves all
  * sessions, and say in their titles whom they serve: "borg: NAME [PID]".
  */
-export function borgsServing(sessions: readonly Process[]): Process[] {
-  if (sessions.length === 0) return [];
+export function borgsServing(sessions: readonly Process[], borgs: readonly Process[]): Process[] {
   const begun = new Map(sessions.map(({ pid, started }) => [pid, Number(started)]));
-  return borgsOfThisServer().filter(({ pid, started }) => {
+  return borgs.filter(({ pid, started }) => {
     // One that is older served an earlier program of that number.
     const since = begun.get(sessionServedBy(pid) ?? 0);
     return since !== undefined && Number(started) >= since;

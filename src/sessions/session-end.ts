@@ -108,16 +108,16 @@ class Ending {
     this.#process = process;
   }
 
-  /** What of it runs now. */
-  look() {
+  /** What of it runs now, of these processes and the borgs of this server. */
+  look(processes: readonly Process[], borgsOfServer: readonly Process[]) {
     const ofSshd = stillRuns(this.#process) ? [this.#process] : [];
-    const below = ofSshd.flatMap(({ pid }) => descendantsOf(pid, readProcesses()));
+    const below = ofSshd.flatMap(({ pid }) => descendantsOf(pid, processes));
     // sshd's process of the connection starts one that runs as the account, and that starts the programs.
     for (const process of below)
       if (process.parent === this.#process.pid) ofSshd.push(process);
       else this.#programs.set(keyOf(process), process);
     const seen = [...this.#programs.values()];
-    const borgs = borgsServing(seen);
+    const borgs = borgsServing(seen, borgsOfServer);
     const programs = seen.filter(stillRuns);
     // A program ends by itself when its borg has, and tells how. It gets until the next look for that.
     const served = new Set(borgs.map(({ pid }) => sessionServedBy(pid)));
@@ -138,8 +138,10 @@ export function endConnections(connections: readonly Connection[], seconds = pat
   for (const end = performance.now() + seconds * 1000; ; pause(lookPause)) {
     const isLate = performance.now() >= end;
     let isOver = true;
+    const processes = readProcesses();
+    const borgsOfServer = borgsOfThisServer();
     for (const ending of endings) {
-      const { ofSshd, programs, unserved, borgs } = ending.look();
+      const { ofSshd, programs, unserved, borgs } = ending.look(processes, borgsOfServer);
       asking.ask([...borgs, ...(isLate ? programs : unserved)]);
       if (isLate || programs.length + borgs.length === 0) asking.ask(ofSshd);
       if (ofSshd.length + programs.length + borgs.length > 0) isOver = false;

@@ -112,11 +112,11 @@ test("a borg serves the session of its number that was there before it", async (
   const session = readProcess(process.pid)!;
   const [mine, other] = [await startBorg(session.pid), await startBorg(session.pid + 1)];
   expect(other.found.pid).not.toBe(mine.found.pid);
-  expect(borgsServing([session]).map(({ pid }) => pid)).toEqual([mine.found.pid]);
-  expect(borgsServing([])).toEqual([]);
+  expect(borgsServing([session], borgsOfThisServer()).map(({ pid }) => pid)).toEqual([mine.found.pid]);
+  expect(borgsServing([], borgsOfThisServer())).toEqual([]);
   // A later process of the same number is another.
   const later = { ...session, started: `${Number(mine.found.started) + 1}` };
-  expect(borgsServing([later])).toEqual([]);
+  expect(borgsServing([later], borgsOfThisServer())).toEqual([]);
 });
 
 test("a borg is asked before the program of its session, which ends by itself, and both before sshd", async () => {
