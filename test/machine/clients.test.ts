@@ -10,8 +10,7 @@ let machine: Machine;
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/repos/other", await machine.makeKey("other"));
+  await machine.drop("repos/web", "repos/other");
   await machine.ok("for n in $(seq 50); do ssh-keygen -q -t ed25519 -N '' -f /client/wrong-$n; done");
   expect(await machine.startServer({}, `-o LoginGraceTime=${graceTime}`)).toBeNull();
   await machine.pinHostKeys();

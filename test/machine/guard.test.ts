@@ -11,9 +11,7 @@ let machine: Machine;
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/repos-appendonly/log", await machine.makeKey("log"));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "repos-appendonly/log", "admins/boss");
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
   await machine.ok("mkdir /client/files && head -c 300000 /dev/urandom >/client/files/a");

@@ -4,7 +4,7 @@ import { idOf, Machine, programs, unfolded } from "./machine.ts";
 let machine: Machine;
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
 });
 afterAll(() => machine?.stop());
 

@@ -11,7 +11,7 @@ beforeAll(async () => {
   [server, beside] = (await Promise.all(
     [1, 2].map(() => Machine.start({ binds: [`${storage}:/repos`] })),
   )) as [Machine, Machine];
-  await server.write("/sshkeys/repos/web", await server.makeKey("web"));
+  await server.drop("repos/web");
   expect(await server.startServer()).toBeNull();
   await server.pinHostKeys();
   expect(await server.borg("web", "init -e none ssh://web@127.0.0.1/repos/web")).toMatchObject({ code: 0 });

@@ -6,7 +6,7 @@ let machine: Machine;
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   await machine.makeKey("stranger");
   expect(await machine.startServer({ SSH_LOG_LEVEL: "VERBOSE" })).toBeNull();
   await machine.pinHostKeys();

@@ -6,7 +6,7 @@ import { finished, idOf, Machine, unfolded } from "./machine.ts";
 let machine: Machine;
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   // Odd but legal: a Latin-1 comment, NIS entries, another program's account with the repositories' owner's id.
   await machine.ok(
     `printf 'guest:x:1000:100:Ren\\351e,,,:/home/guest:/bin/sh\\n\\n+nis::::::\\n' >>/etc/passwd; printf '+nis::::::::\\n' >>/etc/shadow

@@ -7,9 +7,7 @@ let machine: Machine;
 let fingerprint: string;
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/repos-appendonly/log", await machine.makeKey("log"));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "repos-appendonly/log", "admins/boss");
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
   fingerprint = (await machine.ok("ssh-keygen -lf /client/web.pub")).split(" ")[1]!;

@@ -178,7 +178,7 @@ describe("storage that keeps its own owners", () => {
     await machine.ok(
       "mkdir -p /client/squashed && cp -a /client/kept/. /client/squashed && chown -R 99:99 /client/squashed && chmod -R a+rwX /client/squashed && bindfs --force-user=99 --force-group=99 --perms=a+rwX --chown-ignore --chgrp-ignore --chmod-ignore -o allow_other,nonempty /client/squashed /repos",
     );
-    await machine.write("/sshkeys/repos/fresh", await machine.makeKey("fresh"));
+    await machine.drop("repos/fresh");
     try {
       expect(await start()).not.toContain("WARNING");
       expect(await machine.run("update-borgusers")).toMatchObject({ code: 0, stderr: "" });
@@ -381,7 +381,7 @@ test("a repository that moved is opened without a question", async () => {
 test("an update where no server was started re-owns nothing", async () => {
   await machine.stopServer();
   await machine.ok("mv /run/borgserver/settings.json /client/settings; chown -R 3001:3002 /repos");
-  await machine.write("/sshkeys/repos/beside", await machine.makeKey("beside"));
+  await machine.drop("repos/beside");
   const { code, stdout, stderr } = await machine.run("update-borgusers");
   expect({ code, stderr }).toEqual({
     code: 1,

@@ -36,8 +36,7 @@ test("BORG_SSHKEYS alone serves one person, without a key folder", async () => {
 });
 
 test("PUID and PGID own what is on disk; a change between two starts re-owns it once", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "admins/boss");
   expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
   await machine.pinHostKeys();
   expect(await machine.borg("web", `init -e none ${at("web")}`)).toMatchObject({ code: 0 });
@@ -65,8 +64,7 @@ test("PUID and PGID own what is on disk; a change between two starts re-owns it 
 });
 
 test("extra arguments reach the role they are for", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "admins/boss");
   const settings = {
     REPO_SERVE_EXTRA_ARGS: "--storage-quota 10M --lock-wait=5",
     APPENDONLY_SERVE_EXTRA_ARGS: "--critical",
@@ -166,7 +164,7 @@ test("confinement that is required and lacking stops the start; where it is not,
 });
 
 test("a running server keeps the settings of its start; a wrong one in a command's environment is refused", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
   await machine.ok("update-borgusers", { env: { PUID: "7777" } });
   expect(await machine.ok("id -u web; stat -c %u:%g /repos/web")).toBe(`${idOf("web", 3001)}\n3001:3002\n`);
@@ -177,7 +175,7 @@ test("a running server keeps the settings of its start; a wrong one in a command
 });
 
 test("the stored settings are whole, or reported as damaged and not used at all", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   const settings = { PUID: "1234", REPO_SERVE_EXTRA_ARGS: "--storage-quota 5G", TZ: "Europe/Berlin" };
   expect(await machine.startServer(settings)).toBeNull();
   const kept = JSON.parse(await machine.ok("cat /run/borgserver/settings.json"));
@@ -230,7 +228,7 @@ test("the stored settings are whole, or reported as damaged and not used at all"
 });
 
 test("settings outlive the index: built anew, it restricts as before", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   const settings = {
     REPO_SERVE_EXTRA_ARGS: "--append-only",
     BORG_SSHKEYS: await machine.makeKey("me"),
@@ -245,7 +243,7 @@ test("settings outlive the index: built anew, it restricts as before", async () 
 });
 
 test("a change of owner that was interrupted is taken up, even if the setting goes back", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   expect(await machine.startServer({ PUID: "3001", PGID: "3002" })).toBeNull();
   await machine.stopServer();
   await machine.ok("cd /repos/web && mkdir d && touch d/a d/b && chown -R 3001:3002 .");
@@ -310,7 +308,7 @@ test.each([
 });
 
 test("a umask does not keep accounts from what they must reach", async () => {
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   await machine.ok("rm -rf /run/borgserver; umask 077; borgserver prepare");
   expect(await machine.ok("stat -c '%a %n' /run/borgserver /run/borgserver/settings.json /repos")).toBe(
     "711 /run/borgserver\n644 /run/borgserver/settings.json\n2755 /repos\n",

@@ -5,7 +5,7 @@ let machine: Machine;
 
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.write("/sshkeys/repos/web", await machine.makeKey("web"));
+  await machine.drop("repos/web");
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
 });

@@ -11,7 +11,7 @@ beforeAll(async () => {
   machine = await Machine.start({
     binds: [`${join(import.meta.dirname, "../../build/clients")}:/clients`],
   });
-  await machine.write("/sshkeys/repos-appendonly/log", await machine.makeKey("log"));
+  await machine.drop("repos-appendonly/log");
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
   await machine.ok("head -c 30000000 /dev/urandom >/client/large; echo a >/client/small");

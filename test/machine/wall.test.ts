@@ -18,9 +18,7 @@ const lib = "/usr/local/lib/borgserver";
 
 beforeAll(async () => {
   machine = await Machine.start();
-  for (const name of ["web", "db"])
-    await machine.write(`/sshkeys/repos/${name}`, await machine.makeKey(name));
-  await machine.write("/sshkeys/admins/boss", await machine.makeKey("boss"));
+  await machine.drop("repos/web", "repos/db", "admins/boss");
   await machine.ok(
     `install -m 644 ${programs}/attacks.py ${lib} && printf '\\nimport attacks\\n\\nattacks.install(GuardedServer)\\n' >>${lib}/guard.py`,
   );
