@@ -77,7 +77,9 @@ export class Containers {
   async signalSshd(name: string, signal: string): Promise<void> {
     const processes = (await this.exec(name, "sh -c 'grep -lx sshd /proc/[0-9]*/comm'")).stdout;
     const pids = [...processes.matchAll(/^\/proc\/([0-9]+)\/comm$/gm)].map((match) => Number(match[1]));
-    await this.ok(`podman exec ${name} sh -c 'kill -${signal} ${Math.min(...pids)}'`);
+    // A container that ends takes the program that sent the signal along: podman then says 137.
+    const { code } = await this.exec(name, `sh -c 'kill -${signal} ${Math.min(...pids)}'`);
+    if (code !== 0 && code !== 137) throw new Error(`SIG${signal} did not reach the sshd of ${name}`);
   }
 
   /** Drops a client key into /NAME/sshkeys/FILE. */
