@@ -33,9 +33,14 @@ _SIZE, _VERSION_AT, _IDENTITY_AT, _OPENED_AT = 4096, 256, 512, 2048
 _NAMES = (
     *("gets", "bytes_out", "puts", "bytes_in", "manifests", "deletes", "deletes_before", "refused"),
     *("commits", "compactions", "since_commit", "creates", "checks", "repairs", "keys", "last", "ended", "code"),
+    *("committed", "check_result", "lists", "destroys", "broken_locks", "gets_after_delete", "exclusive"),
 )
 _GETS, _BYTES_OUT, _PUTS, _BYTES_IN, _MANIFESTS, _DELETES, _DELETES_BEFORE, _REFUSED = range(8)
 _COMMITS, _COMPACTIONS, _SINCE_COMMIT, _CREATES, _CHECKS, _REPAIRS, _KEYS, _LAST, _ENDED, _CODE = range(8, 18)
+_COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS, _BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE = range(18, 25)
+
+# What the last check of the whole repository found (_CHECK_RESULT; 0 where there was none).
+_SOUND, _DAMAGED = 1, 2
 
 # In a session that could not have a file, such as on a full disk, it is memory alone: that costs a line, not the session.
 _file: mmap.mmap = mmap.mmap(-1, _SIZE)
@@ -131,11 +136,23 @@ class RecordedRepository(guard.GuardedRepository):
         _file[_OPENED_AT : _OPENED_AT + len(path)] = path
         if self.created:
             _count[_CREATES] += 1
+        _count[_EXCLUSIVE] = self.lock.got_exclusive_lock()
+
+    @guard.instead_of(guard.GuardedRepository.list)
+    def list(self, *arguments: Any, **options: Any) -> Any:
+        ids = super().list(*arguments, **options)
+        _count[_LISTS] += 1
+        return ids
+
+    _has_deleted = False
 
     @guard.instead_of(guard.GuardedRepository.get)
     def get(self, *arguments: Any, **options: Any) -> Any:
         data = super().get(*arguments, **options)
         _count[_GETS] += 1
+        if self._has_deleted:
+            self._has_deleted = False
+            _count[_GETS_AFTER_DELETE] += 1
         _count[_BYTES_OUT] += len(data)
         _count[_LAST] = time.time_ns()
         return data
@@ -156,6 +173,7 @@ class RecordedRepository(guard.GuardedRepository):
             self._demand_lock()  # before the index is looked into
             was_before = id in self and self.index[id][0] <= self._committed_before
             super().delete(id)
+        self._has_deleted = True
         _count[_DELETES] += 1
         _count[_DELETES_BEFORE] += was_before
         _count[_SINCE_COMMIT] += 1
@@ -168,15 +186,32 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_COMMITS] += 1
         _count[_COMPACTIONS] += bool(options.get("compact"))
         _count[_SINCE_COMMIT] = 0
-        _count[_LAST] = time.time_ns()
+        _count[_LAST] = _count[_COMMITTED] = time.time_ns()
 
     @guard.instead_of(guard.GuardedRepository.check)
     def check(self, **options: Any) -> Any:
         with _or_refused():
             done = super().check(**options)
         _count[_REPAIRS if options.get("repair") else _CHECKS] += 1
+        if not options.get("max_duration"):  # else it looked at a part
+            _count[_CHECK_RESULT] = _SOUND if done else _DAMAGED
         _count[_LAST] = time.time_ns()
         return done
+
+    @guard.instead_of(guard.GuardedRepository.destroy)
+    def destroy(self) -> None:
+        with _or_refused():
+            super().destroy()
+        _count[_DESTROYS] += 1
+        _count[_SINCE_COMMIT] = 0
+        _count[_LAST] = time.time_ns()
+
+    @guard.instead_of(guard.GuardedRepository.break_lock)
+    def break_lock(self) -> None:
+        with _or_refused():
+            super().break_lock()
+        _count[_BROKEN_LOCKS] += 1
+        _count[_LAST] = time.time_ns()
 
     @guard.instead_of(guard.GuardedRepository.save_key)
     def save_key(self, keydata: bytes) -> None:
@@ -209,23 +244,28 @@ def install() -> None:
 
 def kind_of(counted: dict[str, int]) -> str:
     """
-    What a session was, by its calls. A backup has put objects and taken none away that was there before it; prune and
-    delete have taken away; rename and recreate both.
+    What a session was, by its calls. A backup has put objects and taken none away that was there before it. rename puts
+    one archive and takes one away; recreate, which does more of both, is "other". The calls of prune and of delete are
+    the same: where one archive was taken away it is called delete, where several were, each read before it goes, prune.
     """
-    if counted["repairs"]:
-        return "repair"
-    if counted["checks"]:
+    if counted["checks"] or counted["repairs"] or (counted["lists"] and counted["exclusive"]):
         return "check"
+    if counted["destroys"]:
+        return "delete"
     if counted["deletes_before"]:
-        return "change" if counted["puts"] else "delete"
+        if counted["puts"]:
+            return "rename" if counted["puts"] == counted["deletes"] == counted["commits"] == 1 else "other"
+        return "prune" if counted["gets_after_delete"] else "delete"
     if counted["puts"]:
-        return "backup"
+        return "create"
     if counted["creates"]:
         return "init"
     if counted["compactions"]:
         return "compact"
     if counted["keys"]:
         return "key"
+    if counted["broken_locks"]:
+        return "break-lock"
     return "other" if counted["commits"] or counted["manifests"] else "read"
 
 
@@ -246,7 +286,10 @@ def line_of(content: bytes) -> dict[str, Any] | None:
         "borg": content[_VERSION_AT:_IDENTITY_AT].rstrip(b"\0").decode("ascii", "replace"),
         "kind": kind,
         # Nothing was left without a commit, and where something had to be committed it was.
-        "complete": counted["since_commit"] == 0 and (kind != "backup" or counted["commits"] > 0),
+        "complete": counted["since_commit"] == 0 and (kind != "create" or counted["commits"] > 0),
+        "committed": counted["committed"] or None,
+        # Whether a check of the whole repository found it sound; null where there was none.
+        "check_ok": {_SOUND: True, _DAMAGED: False}.get(counted["check_result"]),
         "code": counted["code"] if counted["ended"] else None,
         **{name: counted[name] for name in _NAMES[:11] if name != "since_commit"},
     }

@@ -7,7 +7,7 @@ let machine: Machine;
 let fingerprint: string;
 beforeAll(async () => {
   machine = await Machine.start();
-  await machine.drop("repos/web", "repos-appendonly/log", "admins/boss");
+  await machine.drop("repos/web", "repos/key", "repos-appendonly/log", "admins/boss");
   expect(await machine.startServer()).toBeNull();
   await machine.pinHostKeys();
   fingerprint = (await machine.ok("ssh-keygen -lf /client/web.pub")).split(" ")[1]!;
@@ -69,16 +69,40 @@ test("a session leaves one line that says who, from where, what, how much and ho
 
 test("each kind of session is told from the others", async () => {
   const kinds = async (words: string) => (await borg(words)).map(({ kind, complete }) => [kind, complete]);
-  expect(await kinds(`create ${web}::a /client/data`)).toEqual([["backup", true]]);
+  expect(await kinds(`create ${web}::a /client/data`)).toEqual([["create", true]]);
   expect(await kinds(`create --checkpoint-interval 1 ${web}::b /client/data /usr/share/zoneinfo`)).toEqual([
-    ["backup", true],
+    ["create", true],
   ]);
   expect(await kinds(`list ${web}`)).toEqual([["read", true]]);
   expect(await kinds(`extract ${web}::a`)).toEqual([["read", true]]);
-  expect(await kinds(`rename ${web}::a c`)).toEqual([["change", true]]);
-  expect(await kinds(`prune --keep-last 1 ${web}`)).toEqual([["delete", true]]);
+  expect(await kinds(`rename ${web}::a c`)).toEqual([["rename", true]]);
+  expect(await kinds(`recreate --comment x ${web}::c`)).toEqual([["other", true]]);
+  for (const archive of ["d", "e"])
+    expect(await kinds(`create ${web}::${archive} /client/data`)).toEqual([["create", true]]);
+  expect(await kinds(`prune --keep-last 2 ${web}`)).toEqual([["prune", true]]);
+  expect(await kinds(`delete ${web}::e`)).toEqual([["delete", true]]);
   expect(await kinds(`compact ${web}`)).toEqual([["compact", true]]);
-  expect(await kinds(`check --repository-only ${web}`)).toEqual([["check", true]]);
+  expect(await kinds(`check --archives-only ${web}`)).toEqual([["check", true]]);
+  expect(await kinds(`with-lock ${web} true`)).toEqual([["other", true]]);
+  expect(await kinds(`break-lock ${web}`)).toEqual([["break-lock", true]]);
+  expect(await borg(`check --repository-only --max-duration 1 ${web}`)).toMatchObject([
+    { kind: "check", check_ok: null },
+  ]);
+  expect(await borg(`check --repository-only ${web}`)).toMatchObject([{ kind: "check", check_ok: true }]);
+});
+
+test("a check that finds damage says so, and a new key and a deleted repository are what they are", async () => {
+  const kept = "ssh://key@127.0.0.1/repos/key";
+  const env = { ...machine.client("key"), BORG_NEW_PASSPHRASE: "secret" };
+  const session = (words: string) => recorded(() => machine.run(`borg ${words} ${kept}`, { env }));
+  expect(await session("init -e repokey")).toMatchObject([{ kind: "init", complete: true }]);
+  expect(await session("key change-passphrase")).toMatchObject([{ kind: "key", complete: true }]);
+  await recorded(() => machine.ok(`borg create ${kept}::a /client/data`, { env }));
+  await machine.ok("printf damage | dd of=/repos/key/data/0/1 bs=1 seek=100 conv=notrunc");
+  expect(await session("check --repository-only")).toMatchObject([
+    { kind: "check", check_ok: false, complete: true },
+  ]);
+  expect(await session("delete")).toMatchObject([{ kind: "delete", complete: true }]);
 });
 
 test("the counts are those of the repository's own files", async () => {
@@ -105,7 +129,7 @@ test("what was refused is counted, and no backup", async () => {
   const log = "ssh://log@127.0.0.1/repos/log";
   await borg(`init -e none ${log}`, "log");
   expect(await borg(`create ${log}::a /client/data`, "log")).toMatchObject([
-    { kind: "backup", complete: true },
+    { kind: "create", complete: true },
   ]);
   const lines = await recorded(() => machine.run(`borg delete ${log}::a`, { env: machine.client("log") }));
   expect(lines).toMatchObject([{ kind: "read", refused: expect.any(Number), deletes: 0 }]);
@@ -121,7 +145,7 @@ test("a backup that is killed after a checkpoint is no complete one", async () =
       { env: machine.client("web") },
     );
   });
-  expect(lines).toMatchObject([{ kind: "backup", complete: false }]);
+  expect(lines).toMatchObject([{ kind: "create", complete: false }]);
 });
 
 test("the line is made, once, whoever is killed at whichever time", async () => {
@@ -139,7 +163,7 @@ test("the line is made, once, whoever is killed at whichever time", async () => 
       victim,
       lines: [
         {
-          kind: expect.stringMatching(isWhole ? /backup/ : /backup|read/),
+          kind: expect.stringMatching(isWhole ? /create/ : /create|read/),
           complete: isWhole || expect.any(Boolean),
         },
       ],
@@ -155,7 +179,7 @@ test("the process that serves sessions is killed thirty times: each backup is wh
       await machine.ok(`bash ${programs}/kill_resident.sh ${times}`, { env: machine.client("web") }),
     ).toBe("");
   });
-  expect(lines.filter(({ kind, complete }) => kind === "backup" && complete)).toHaveLength(times);
+  expect(lines.filter(({ kind, complete }) => kind === "create" && complete)).toHaveLength(times);
   expect(await machine.ok("ls /repos/web")).not.toContain("lock");
   expect(await borg(`check --verify-data ${web}`)).toMatchObject([{ kind: "check", code: 0 }]);
 }, 300_000);
