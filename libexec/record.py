@@ -33,11 +33,22 @@ _SIZE, _VERSION_AT, _IDENTITY_AT, _OPENED_AT = 4096, 256, 512, 2048
 _NAMES = (
     *("gets", "bytes_out", "puts", "bytes_in", "manifests", "deletes", "deletes_before", "refused"),
     *("commits", "compactions", "since_commit", "creates", "checks", "repairs", "keys", "last", "ended", "code"),
-    *("committed", "check_result", "lists", "destroys", "broken_locks", "gets_after_delete", "exclusive"),
+    *(
+        "committed",
+        "check_result",
+        "lists",
+        "destroys",
+        "broken_locks",
+        "gets_after_delete",
+        "exclusive",
+        "transaction",
+    ),
 )
 _GETS, _BYTES_OUT, _PUTS, _BYTES_IN, _MANIFESTS, _DELETES, _DELETES_BEFORE, _REFUSED = range(8)
 _COMMITS, _COMPACTIONS, _SINCE_COMMIT, _CREATES, _CHECKS, _REPAIRS, _KEYS, _LAST, _ENDED, _CODE = range(8, 18)
-_COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS, _BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE = range(18, 25)
+_COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS, _BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE, _TRANSACTION = range(
+    18, 26
+)
 
 # What the last check of the whole repository found (_CHECK_RESULT; 0 where there was none).
 _SOUND, _DAMAGED = 1, 2
@@ -186,6 +197,7 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_COMMITS] += 1
         _count[_COMPACTIONS] += bool(options.get("compact"))
         _count[_SINCE_COMMIT] = 0
+        _count[_TRANSACTION] = self.get_index_transaction_id() or 0
         _count[_LAST] = _count[_COMMITTED] = time.time_ns()
 
     @guard.instead_of(guard.GuardedRepository.check)
@@ -193,6 +205,8 @@ class RecordedRepository(guard.GuardedRepository):
         with _or_refused():
             done = super().check(**options)
         _count[_REPAIRS if options.get("repair") else _CHECKS] += 1
+        if options.get("repair"):  # it commits by itself
+            _count[_TRANSACTION] = self.get_index_transaction_id() or 0
         if not options.get("max_duration"):  # else it looked at a part
             _count[_CHECK_RESULT] = _SOUND if done else _DAMAGED
         _count[_LAST] = time.time_ns()
@@ -288,6 +302,8 @@ def line_of(content: bytes) -> dict[str, Any] | None:
         # Nothing was left without a commit, and where something had to be committed it was.
         "complete": counted["since_commit"] == 0 and (kind != "create" or counted["commits"] > 0),
         "committed": counted["committed"] or None,
+        # The number of its last commit, by which the repository's files are named: whether another one came after it.
+        "transaction": counted["transaction"] or None,
         # Whether a check of the whole repository found it sound; null where there was none.
         "check_ok": {_SOUND: True, _DAMAGED: False}.get(counted["check_result"]),
         "code": counted["code"] if counted["ended"] else None,

@@ -166,6 +166,8 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         account = _look_up(request.account)
         if account is None or account.uid != uid:
             raise Refusal("this account is not served any more.")
+        if request.options[:1] == ["status"]:
+            _tell_status(asking, request)
         if request.command.split() != account.command(request.account):
             raise Refusal("what this account may do has just been changed: try again.")
         asking = _take_over(asking, request.descriptors)
@@ -193,6 +195,22 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         _log(f"a session could not be served: {error!r}")
         _answer(asking, b"Rthe session could not be started; the server's log says why.")
     os._exit(code & 255)
+
+
+def _tell_status(asking: socket.socket, request: Request) -> NoReturn:
+    """Shows a client what is known of its repository. Of what it sent, nothing reaches the command but the account's name."""
+    json = ["--json"] if "--json" in request.options else []
+    shown = subprocess.run(
+        ["/usr/local/bin/borgserver", "own-status", request.account, *json],
+        stdin=subprocess.DEVNULL,
+        stdout=request.descriptors[1],
+        stderr=request.descriptors[2],
+        timeout=PATIENCE,
+        check=False,
+    )
+    _answer(asking, b"S")
+    _answer(asking, b"E" + bytes([shown.returncode & 255]))
+    os._exit(0)
 
 
 def _log(line: str, descriptor: int | None = None) -> None:

@@ -29,7 +29,7 @@
 #define CLIENT_PATIENCE 30
 
 static const char *account, *command = "";
-static int wants_serve;
+static int wants_serve, wants_status;
 
 static double now(void) {
   struct timespec time;
@@ -89,9 +89,15 @@ static int is_level(const char *word) {
 /*
  * Reads a client's request, which borg never sees: it would parse it with all of its options, and some of those open
  * files. Words before "borg serve", such as sudo or nice, and variables are ignored: nothing of them runs.
- * Leaves the words about logging in `options`, each with a space behind it.
+ * Leaves the words about logging in `options`, each with a space behind it; or "status", which is what a client may ask
+ * for instead (ownStatus in src/operator/status.ts).
  */
 static void read_request(char *request, char *options) {
+  if (!strcmp(request, "status") || !strcmp(request, "status --json")) {
+    wants_status = 1;
+    strcpy(options, request);
+    return;
+  }
   const char *before = NULL, *program = NULL;
   for (char *word = strtok(request, " \t\n"); word; word = strtok(NULL, " \t\n")) {
     if (wants_serve) {
@@ -184,7 +190,7 @@ int main(int count, char **words) {
   char *request = strdup(asked ? asked : ""), *options = calloc(1, strlen(request) + 2);
   if (!request || !options) return 1;
   read_request(request, options);
-  if (!wants_serve) refuse_others();
+  if (!wants_serve && !wants_status) refuse_others();
   if (strlen(options) > 4000) refuse("the request has too many words.");
 
   static char message[32768];

@@ -29,3 +29,5 @@ export const hostKeyFolder = `${keyFolder}/host`;
 /** The copies that sshd reads, which only root can read. */
 export const hostKeyCopies = `${runFolder}/host-keys`;
 export const lockFile = `${stateFolder}/lock.sqlite`;
+/** What is known of sessions and repositories (ledger/ledger.ts). */
+export const ledgerFile = `${stateFolder}/ledger.sqlite`;

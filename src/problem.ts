@@ -40,7 +40,14 @@ export function formatProblem({ where, line, text, hint }: Problem): string {
 }
 
 /** Exit codes of the operator's commands. */
-export const exitCode = { done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 } as const;
+export const exitCode = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  keyProblems: 3,
+  settingProblems: 4,
+  attention: 5,
+} as const;
 
 /** Something an operator's command could not do: what happened, and what to do about it. */
 export class OperatorError extends Error {

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Help } from "commander";
+import { Command, CommanderError, Help, InvalidArgumentError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { exitCode, OperatorError } from "../problem.ts";
 import { note, reportFailure, say, sayText } from "../report.ts";
@@ -11,9 +11,10 @@ import { find } from "./find.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
 import { listManifests, restoreManifest } from "./manifests.ts";
+import { ownStatus, type Shown, sessions, status } from "./status.ts";
 
 /** Names under which the program is on PATH besides its own. Every other name is a borg command (libexec/install). */
-const commandNames = ["index", "update-borgusers"];
+const commandNames = ["index", "update-borgusers", "status"];
 
 /**
  * Runs an operator's command.
@@ -116,6 +117,43 @@ async function runCommand(words: string[]): Promise<number> {
     .argument("<fingerprint|file>", "SHA256:…, or a file with public keys; - reads them from standard input")
     .addHelpText("after", example("docker exec -i borgserver index find - <laptop.pub"))
     .action(ending((key: string) => find(key)));
+  program
+    .command("status")
+    .usage("[NAME...] [--json] [--check]")
+    .summary("show the state of repositories")
+    .description(
+      "Shows the last complete backup of each repository, its size, what a compaction would free, its quota, its last check, and who holds its lock. Needs no passphrase.",
+    )
+    .argument("[name...]", "repositories; all without one")
+    .option("--json", "as JSON")
+    .option("--check", "one line for each that needs attention, and exit code 5 if there is one")
+    .addHelpText("after", example("docker exec borgserver status"))
+    .action(ending((names: string[], options: Shown) => status(names, options)));
+  program
+    .command("sessions")
+    .usage("[NAME...] [--json] [--limit N]")
+    .summary("show what sessions did")
+    .description(
+      "Shows what the sessions of repositories did: when, who, what, how much, from where. The newest come first; those of the last 400 days are kept.",
+    )
+    .argument("[name...]", "repositories; all without one")
+    .option("--json", "as JSON")
+    .option("--limit <n>", "how many at most", wholeNumber, 1000)
+    .addHelpText("after", example("docker exec borgserver borgserver sessions web01"))
+    .action(
+      ending((names: string[], options: { json?: boolean; limit: number }) => sessions(names, options)),
+    );
+  program
+    .command("keep", { hidden: true }) // the entrypoint's, beside sshd
+    .action(async () => {
+      const { keep } = await import("../keeper/keep.ts");
+      await keep();
+    });
+  program
+    .command("own-status", { hidden: true }) // libexec/resident.py's, for a client
+    .argument("<account>")
+    .option("--json")
+    .action(ending((account: string, options: Shown) => ownStatus(account, options)));
   program
     .command("known-hosts")
     .usage("HOST[:PORT]")
@@ -221,6 +259,11 @@ async function runCommand(words: string[]): Promise<number> {
   return code;
 }
 
+function wholeNumber(text: string): number {
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It takes a number, such as 100.");
+}
+
 const exitCodeHelp = `
 Exit codes:
   0  done
@@ -228,6 +271,7 @@ Exit codes:
   2  wrong usage
   3  problems in /sshkeys; all are listed, and the last good index stays in use
   4  problems with settings or host keys
+  5  something needs attention (status --check)
 
 ${example("docker exec borgserver update-borgusers").trimStart()}`;
 

@@ -69,6 +69,8 @@ test("what computes touches neither files nor programs", () => {
     "keys/key-options.ts",
     "keys/public-key.ts",
     "login/forced-command.ts",
+    "ledger/record.ts",
+    "ledger/status.ts",
     "login/key-line.ts",
     "operator/borg-words.ts",
     "operator/reach.ts",
@@ -116,7 +118,11 @@ const rooms: Record<string, string[]> = {
   sessions: ["ground", "keys", "index", "login", "accounts"],
   repositories: ["ground", "keys", "accounts", "sessions"],
   server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
-  operator: ["ground", "keys", "index", "accounts", "sessions", "repositories", "server"],
+  ledger: ["ground", "repositories"],
+  keeper: ["ground", "index", "ledger", "server"],
+  operator: [
+    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server", "keeper"],
+  ],
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");
 

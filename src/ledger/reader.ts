@@ -1,0 +1,114 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { borgFile } from "../paths.ts";
+
+/** What the own files of a repository say (libexec/state.py). Times are milliseconds since 1970, sizes bytes. */
+export interface RepositoryState {
+  repository: string;
+  /** The number of its last commit; null if there is none, or no repository. */
+  commit: number | null;
+  lastCommit: number | null;
+  size: number | null;
+  /** What a compaction would free. */
+  reclaimable: number | null;
+  objects: number | null;
+  lock: RepositoryLock | null;
+  /** Whether a session left segments that it did not commit. */
+  unfinished: boolean;
+  /** Why it could not be read. */
+  problem: string | null;
+}
+
+export interface RepositoryLock {
+  kind: "exclusive" | "shared";
+  host: string;
+  pid: number;
+  since: number;
+}
+
+/** How long the reader may say nothing, in milliseconds: by then a repository has used up its own time, and is told. */
+const patience = 120_000;
+
+/**
+ * Has repositories read, by a process that can do nothing else. One that it does not come through is told as a problem
+ * of that repository, and it goes on behind it.
+ * @param known the states that are known, by name: of those that have not changed, only the lock is looked at
+ */
+export async function readStates(
+  repositories: readonly string[],
+  known: ReadonlyMap<string, RepositoryState>,
+): Promise<RepositoryState[]> {
+  const states: RepositoryState[] = [];
+  let left = [...repositories];
+  while (left.length > 0) {
+    const read = await readAsFarAsPossible(left, known);
+    states.push(...read);
+    left = left.slice(read.length);
+    const [culprit, ...others] = left;
+    if (culprit === undefined) break;
+    states.push(unread(culprit, "reading it took too much time or memory"));
+    left = others;
+  }
+  return states;
+}
+
+function readAsFarAsPossible(
+  repositories: readonly string[],
+  known: ReadonlyMap<string, RepositoryState>,
+): Promise<RepositoryState[]> {
+  return new Promise((resolve, reject) => {
+    const reader = spawn(borgFile, ["read-state"], { stdio: ["pipe", "pipe", "inherit"], cwd: "/" });
+    const states: RepositoryState[] = [];
+    let timer = setTimeout(() => reader.kill("SIGKILL"), patience);
+    createInterface({ input: reader.stdout }).on("line", (line) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => reader.kill("SIGKILL"), patience);
+      const name = repositories[states.length];
+      if (name !== undefined) states.push(stateIn(line, name, known.get(name)));
+    });
+    reader.on("error", reject);
+    reader.on("close", () => {
+      clearTimeout(timer);
+      resolve(states);
+    });
+    reader.stdin.on("error", () => {}); // it has ended; what it told counts
+    reader.stdin.end(
+      repositories
+        .map(
+          (repository) => `${JSON.stringify({ repository, known: known.get(repository)?.commit ?? null })}\n`,
+        )
+        .join(""),
+    );
+  });
+}
+
+/** Reads a line of the reader's. Lines come in the order in which repositories were asked about. */
+function stateIn(line: string, repository: string, before: RepositoryState | undefined): RepositoryState {
+  let said: Record<string, unknown>;
+  try {
+    said = JSON.parse(line);
+  } catch {
+    return unread(repository, "what was read of it is damaged");
+  }
+  const number = (name: string) => (typeof said[name] === "number" ? (said[name] as number) : null);
+  const lock = said.lock as { kind: "exclusive" | "shared"; host: string; pid: number; since: number } | null;
+  const now = {
+    lock: lock && { ...lock, since: Math.floor(lock.since / 1e6) },
+    unfinished: said.unfinished === true,
+    problem: typeof said.problem === "string" ? said.problem : null,
+  };
+  if (said.unchanged === true && before) return { ...before, ...now };
+  const lastCommit = number("last_commit");
+  return {
+    repository,
+    commit: number("commit"),
+    lastCommit: lastCommit === null ? null : Math.floor(lastCommit / 1e6),
+    ...{ size: number("size"), reclaimable: number("reclaimable"), objects: number("objects") },
+    ...now,
+  };
+}
+
+const unread = (repository: string, problem: string): RepositoryState => ({
+  ...{ repository, problem, commit: null, lastCommit: null, size: null, reclaimable: null, objects: null },
+  ...{ lock: null, unfinished: false },
+});
