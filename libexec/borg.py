@@ -89,6 +89,12 @@ if sys.argv[1:] == ["prove-guard"]:
 if sys.argv[1:] == ["tell-wall"]:
     print(wall.tell())
     raise SystemExit
+# For the keeper (src/ledger/reader.ts).
+if sys.argv[1:] == ["read-state"]:
+    import state
+
+    state.main()
+    raise SystemExit
 # An operator's command (src/operator/confined.ts).
 if "BORGSERVER_WALL" in os.environ:
     wall.close_in([*wall.SYSTEM, *map(tuple, json.loads(os.environ.pop("BORGSERVER_WALL")))], narrow=False)
