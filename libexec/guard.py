@@ -37,6 +37,7 @@ Deletions = Literal["refused", "kept"]
 
 _keeps = False
 _only_reads = False
+_is_archived = False
 
 
 def _nothing(path: str, create: bool) -> None:
@@ -47,12 +48,13 @@ def _nothing(path: str, create: bool) -> None:
 before_open: Callable[[str, bool], None] = _nothing
 
 
-def serve_as(role: Role, deletions: Deletions = "refused") -> None:
+def serve_as(role: Role, deletions: Deletions = "refused", archived: bool = False) -> None:
     """
     Says what this process serves a client as. `deletions` is for append-only: "kept" leaves them to borg's own
-    --append-only, which writes them down, and whoever compacts later makes them final.
+    --append-only, which writes them down, and whoever compacts later makes them final. `archived` is why it only reads.
     """
-    global _keeps, _only_reads
+    global _keeps, _only_reads, _is_archived
+    _is_archived = archived
     _keeps = role == "appendonly" and deletions == "refused"
     _only_reads = role == "restore"
 
@@ -179,6 +181,8 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             self.do_lock = True
 
     def _refusal(self) -> Error:
+        if _only_reads and _is_archived:
+            return Error("this repository is archived: it can be listed and extracted, and nothing in it changes.")
         if _only_reads:
             return Error("this account is for restoring: it can list and extract, and change nothing.")
         return Error("this session does not hold the repository's exclusive lock, without which nothing is written.")

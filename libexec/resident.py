@@ -80,20 +80,31 @@ class Account(NamedTuple):
     extra_arguments: list[str]
     walled: bool
     deletions: guard.Deletions
+    # The name of what it opens; of no meaning for an admin.
+    repository: str
+    quota: int | None
+    archived: bool
 
-    def directory(self, name: str) -> str:
-        return REPOSITORIES if self.role == "admin" else f"{REPOSITORIES}/{name}"
+    @property
+    def served_as(self) -> guard.Role:
+        """From an archived repository everybody but an admin reads alone."""
+        return "restore" if self.archived and self.role != "admin" else self.role
 
-    def command(self, name: str) -> list[str]:
+    @property
+    def directory(self) -> str:
+        return REPOSITORIES if self.role == "admin" else f"{REPOSITORIES}/{self.repository}"
+
+    @property
+    def command(self) -> list[str]:
         """The words that a login forces (src/login/forced-command.ts)."""
-        directory = self.directory(name)
         if self.role == "admin":
-            restriction = ["--restrict-to-path", directory]
+            restriction = ["--restrict-to-path", self.directory]
         else:
-            restriction = ["--restrict-to-repository", directory]
-            if self.role != "repo":
+            restriction = ["--restrict-to-repository", self.directory]
+            if self.served_as != "repo":
                 restriction.append("--append-only")
-        return ["borg", "serve", *restriction, *self.extra_arguments]
+        limit = [] if self.quota is None else ["--storage-quota", str(self.quota)]
+        return ["borg", "serve", *restriction, *self.extra_arguments, *limit]
 
 
 class Resident:
@@ -168,25 +179,25 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
             raise Refusal("this account is not served any more.")
         if request.options[:1] == ["status"]:
             _tell_status(asking, request)
-        if request.command.split() != account.command(request.account):
+        if request.command.split() != account.command:
             raise Refusal("what this account may do has just been changed: try again.")
         asking = _take_over(asking, request.descriptors)
         resident.title.set(f"borg: {request.account} [{pid}]")
         login = _login(pid, request)
         _give_up_rights(resident)
-        directory = account.directory(request.account)
+        directory = account.directory
         _enter(directory)
-        _keep_records(directory, request.account, account.role)
+        _keep_records(directory, account.repository, account.role)
         _begin_record(request.account, account.role, login)
         if account.walled:
-            rights: wall.Rights = "read" if account.role == "restore" else "write"
+            rights: wall.Rights = "read" if account.served_as == "restore" else "write"
             wall.close_in([(rights, directory)])
             if account.role == "admin":
                 guard.before_open = _close_in_once_more
-        guard.serve_as(account.role, account.deletions)
+        guard.serve_as(account.served_as, account.deletions, account.archived)
         os.close(LOG)
         _answer(asking, b"S")
-        code = _serve(resident, [*account.command(request.account), *request.options])
+        code = _serve(resident, [*account.command, *request.options])
         record.end(code & 255)
         _answer(asking, b"E" + bytes([code & 255]))
     except Refusal as refusal:
@@ -244,7 +255,8 @@ def _look_up(name: str) -> Account | None:
     index = sqlite3.connect(f"file:{INDEX}?mode=ro", uri=True, timeout=5)
     try:
         row = index.execute(
-            "SELECT a.role, a.uid, r.arguments, r.walled, r.deletions"
+            "SELECT a.role, a.uid, r.arguments, r.walled, coalesce(a.deletions, r.deletions),"
+            " coalesce(a.repository, a.name), a.quota, coalesce(a.archived, 0)"
             " FROM account AS a JOIN role AS r ON r.name = a.role WHERE a.name = ?",
             [name],
         ).fetchone()
@@ -252,8 +264,8 @@ def _look_up(name: str) -> Account | None:
         index.close()
     if row is None:
         return None
-    role, uid, arguments, walled, deletions = row
-    return Account(role, uid, json.loads(arguments), bool(walled), deletions)
+    role, uid, arguments, walled, deletions, repository, quota, archived = row
+    return Account(role, uid, json.loads(arguments), bool(walled), deletions, repository, quota, bool(archived))
 
 
 def _take_over(asking: socket.socket, descriptors: list[int]) -> socket.socket:

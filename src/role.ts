@@ -17,9 +17,14 @@ export const roles: Record<Role, { folder: string; group: string; setting: strin
 
 export const roleNames = Object.keys(roles) as Role[];
 
-/** The directory that sessions of this account may reach. */
-export function accountDirectory(role: Role, account: string): string {
-  return role === "admin" ? repositoryFolder : `${repositoryFolder}/${account}`;
+/** The directory that sessions of an account may reach. @param repository the name of what it opens */
+export function accountDirectory(role: Role, repository: string): string {
+  return role === "admin" ? repositoryFolder : `${repositoryFolder}/${repository}`;
+}
+
+/** What an account is served as: from an archived repository everybody but an admin reads alone. */
+export function roleOf(role: Role, archived: boolean): Role {
+  return archived && role !== "admin" ? "restore" : role;
 }
 
 /** What append-only is held to: what was backed up stays, or borg's own way, in which a compaction makes deletions final. */

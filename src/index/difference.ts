@@ -32,8 +32,14 @@ export function formatDifference({ lacks, otherwise, beyond }: Difference): stri
 }
 
 /** All that decides a login or is shown by `index list`, as one text that does not depend on the order of keys. */
-function said({ role, source, keys }: Pick<FoundAccount, "role" | "source" | "keys">): string {
+function said(account: Pick<FoundAccount, "role" | "source" | "keys" | "settings">): string {
+  const { role, source, keys, settings } = account;
   const key = ({ fingerprint, type, blob, addresses, expires, line, comment }: KeyAt) =>
     JSON.stringify([fingerprint, type, blob, addresses, expires, line, comment]);
-  return JSON.stringify([role, source, ...(keys ?? []).map(key).sort()]);
+  return JSON.stringify([
+    role,
+    source,
+    Object.entries(settings ?? {}).sort(),
+    ...(keys ?? []).map(key).sort(),
+  ]);
 }

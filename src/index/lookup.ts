@@ -7,8 +7,14 @@ import { grantQuery, whyUnreadable } from "./schema.ts";
 /** What an account may do with a key. */
 export interface Grant extends Limits {
   role: Role;
+  /** The name of the repository that the account opens, if that is not its own. */
+  repository: string | null;
   /** Appended to borg serve. */
   extraArguments: string[];
+  /** In bytes; null for none. */
+  quota: number | null;
+  /** Whether the repository is frozen; null as for "no". */
+  archived: number | null;
   type: string;
   blob: string;
 }

@@ -1,6 +1,7 @@
 import { chmodSync, chownSync } from "node:fs";
 import { type Database, openDatabase } from "../database.ts";
 import type { FoundAccount } from "../keys/account.ts";
+import type { AccountSettings } from "../keys/account-settings.ts";
 import { counted, type Progress } from "../progress.ts";
 import { type Deletions, type Role, roleNames } from "../role.ts";
 import { schema } from "./schema.ts";
@@ -66,7 +67,8 @@ function carryOver(accounts: readonly string[], idOf: IndexContent["idOf"], data
   database
     .prepare(
       `INSERT INTO account
-        SELECT a.name, a.role, id_of(a.name), a.source, a.size, a.mtime, a.ctime, a.inode, a.device, a.hash
+        SELECT a.name, a.role, id_of(a.name), a.source, a.size, a.mtime, a.ctime, a.inode, a.device, a.hash,
+          null, null, null, null, null
         FROM json_each(?) JOIN old.account AS a ON name = value`,
     )
     .run(JSON.stringify(accounts));
@@ -79,15 +81,35 @@ function insert(
   progress: Progress,
 ): void {
   const role = database.prepare("INSERT INTO role VALUES (?, ?, ?, ?)");
-  const account = database.prepare("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const account = database.prepare(
+    "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, null, null, null, null)",
+  );
+  const itsSettings = database.prepare(
+    "UPDATE account SET repository = ?, quota = ?, late_after = ?, deletions = ?, archived = ? WHERE name = ?",
+  );
   const grant = database.prepare("INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const name of roleNames)
     role.run(name, JSON.stringify(extraArguments[name]), Number(walled), deletions);
-  for (const { name, role, source, state, keys } of counted(accounts, "writing the index", progress)) {
-    if (keys === null) continue;
+  for (const { name, role, source, state, keys, settings } of counted(
+    accounts,
+    "writing the index",
+    progress,
+  )) {
+    if (keys === null) {
+      if (settings) itsSettings.run(...columnsOf(settings), name);
+      continue;
+    }
     const { size = null, mtime = null, ctime = null, inode = null, device = null, hash = null } = state ?? {};
     account.run(name, role, idOf(name), source, size, mtime, ctime, inode, device, hash);
+    if (settings) itsSettings.run(...columnsOf(settings), name);
     for (const { fingerprint, type, blob, addresses, expires, line, comment } of keys)
       grant.run(name, fingerprint, role, type, blob, addresses, expires, line, comment);
   }
+}
+
+function columnsOf({ repository, quota, lateAfter, deletions, archived }: AccountSettings) {
+  return [
+    ...[repository ?? null, quota ?? null, lateAfter ?? null, deletions ?? null],
+    archived === undefined ? null : Number(archived),
+  ];
 }

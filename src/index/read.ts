@@ -1,10 +1,11 @@
 import { statSync } from "node:fs";
 import { type Database, openDatabase } from "../database.ts";
-import type { Account } from "../keys/account.ts";
+import type { Account, Opening } from "../keys/account.ts";
+import type { AccountSettings } from "../keys/account-settings.ts";
 import type { FileState, PublishedFiles } from "../keys/file-state.ts";
 import type { KeyAt } from "../keys/key-file.ts";
 import { OperatorError } from "../problem.ts";
-import { type Role, roleNames } from "../role.ts";
+import { type Deletions, type Role, roleNames } from "../role.ts";
 import { grantQuery, schemaVersion, whyUnreadable } from "./schema.ts";
 
 /** The accounts of a published index, with their keys. Throws if the index cannot answer. */
@@ -21,9 +22,14 @@ export function readIndex(file: string): Omit<Account, "state">[] {
       else keys.set(account, [key]);
     }
     return index
-      .prepare<[], Omit<Account, "keys" | "state">>("SELECT name, role, source FROM account ORDER BY name")
+      .prepare<[], Pick<Account, "name" | "role" | "source"> & SettingsRow>(
+        `SELECT name, role, source, ${settingsColumns} FROM account ORDER BY name`,
+      )
       .all()
-      .map((account) => ({ ...account, keys: keys.get(account.name) ?? [] }));
+      .map(({ name, role, source, ...row }) => ({
+        ...{ name, role, source, keys: keys.get(name) ?? [] },
+        ...settingsIn(row),
+      }));
   });
 }
 
@@ -51,12 +57,44 @@ export function publishedFiles(file: string): PublishedFiles {
   );
 }
 
-/** The accounts of a published index, by name and role; none where it cannot answer, or not to this user. */
-export function accountsServed(file: string): Pick<Account, "name" | "role">[] {
-  const sql = "SELECT name, role FROM account";
+/** The accounts of a published index, without keys; none where it cannot answer, or not to this user. */
+export function accountsServed(file: string): Opening[] {
+  const sql = `SELECT name, role, ${settingsColumns} FROM account`;
   return answerOr([], () =>
-    withIndex(file, (index) => index.prepare<[], Pick<Account, "name" | "role">>(sql).all()),
+    withIndex(file, (index) =>
+      index
+        .prepare<[], Pick<Account, "name" | "role"> & SettingsRow>(sql)
+        .all()
+        .map(({ name, role, ...row }) => ({ name, role, ...settingsIn(row) })),
+    ),
   );
+}
+
+/** Whether an account of a published index has settings of a file. */
+export function hasSettings(file: string): boolean {
+  return accountsServed(file).some(({ settings }) => settings !== undefined);
+}
+
+const settingsColumns = "repository, quota, late_after, deletions, archived";
+
+interface SettingsRow {
+  repository: string | null;
+  quota: number | null;
+  late_after: number | null;
+  deletions: Deletions | null;
+  archived: number | null;
+}
+
+function settingsIn(row: SettingsRow): { settings?: AccountSettings } {
+  const { repository, quota, late_after, deletions, archived } = row;
+  const settings: AccountSettings = {
+    ...(repository !== null && { repository }),
+    ...(quota !== null && { quota }),
+    ...(late_after !== null && { lateAfter: late_after }),
+    ...(deletions !== null && { deletions }),
+    ...(archived !== null && { archived: archived === 1 }),
+  };
+  return Object.keys(settings).length > 0 ? { settings } : {};
 }
 
 /**

@@ -2,7 +2,7 @@
 export const applicationId = 0x626f7267;
 
 /** Increased with every change of the tables. A program reads its own version only. */
-export const schemaVersion = 6;
+export const schemaVersion = 7;
 
 /** Why this program does not read a database with these marks (PRAGMA application_id, user_version) as an index; null if it does. */
 export function whyUnreadable(application: unknown, version: unknown): string | null {
@@ -14,14 +14,16 @@ export function whyUnreadable(application: unknown, version: unknown): string | 
 
 /** What a login asks, of an account and a fingerprint. */
 export const grantQuery = `
-  SELECT role, type, blob, addresses, expires, arguments FROM grant JOIN role ON role.name = grant.role
+  SELECT g.role, type, blob, addresses, expires, arguments, repository, quota, archived
+  FROM grant AS g JOIN role ON role.name = g.role JOIN account ON account.name = g.account
   WHERE account = ? AND fingerprint = ?`;
 
 /**
  * `grant` holds what a login asks for, found by one descent of its B-tree. `role` holds the extra arguments of borg serve,
  * as a JSON array, whether sessions stand behind the wall, and what becomes of deletions, because nothing at a login or a
- * session sees the environment. `account` holds the id by which a session is known (libexec/resident.py); the rest of it
- * is for operators, and for the next rebuild, which need not read files that are unchanged.
+ * session sees the environment. `account` holds the id by which a session is known (libexec/resident.py), and what settings
+ * files say of it, null where none does; the rest of it is for operators, and for the next rebuild, which need not read
+ * files that are unchanged.
  */
 export const schema = `
   PRAGMA application_id = ${applicationId};
@@ -42,7 +44,12 @@ export const schema = `
     ctime REAL,
     inode REAL,
     device REAL,
-    hash TEXT
+    hash TEXT,
+    repository TEXT,
+    quota INTEGER,
+    late_after INTEGER,
+    deletions TEXT,
+    archived INTEGER
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE grant (
     account TEXT NOT NULL,

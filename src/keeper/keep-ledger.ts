@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
+import { repositoryOf } from "../keys/account.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { readStates } from "../ledger/reader.ts";
 import { forgetOldRecords, ownRecords, takeRecords } from "../ledger/records.ts";
@@ -116,7 +117,7 @@ export class LedgerKeeper {
 /** The names of the repositories that accounts open, each once. */
 function servedRepositories(): string[] {
   const names = accountsServed(indexFile)
-    .filter(({ role }) => role !== "admin")
-    .map(({ name }) => name);
+    .map(repositoryOf)
+    .filter((name) => name !== null);
   return [...new Set(names)].sort();
 }

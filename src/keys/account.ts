@@ -1,5 +1,6 @@
 import type { Refusal } from "../problem.ts";
 import type { Role } from "../role.ts";
+import type { AccountSettings } from "./account-settings.ts";
 import type { FileState } from "./file-state.ts";
 import type { KeyAt } from "./key-file.ts";
 
@@ -12,13 +13,23 @@ export interface Account {
   /** By which the next rebuild sees whether the file has changed; null if it must be read then. */
   state: FileState | null;
   keys: KeyAt[];
+  /** Absent where no settings file says anything of it. */
+  settings?: AccountSettings;
 }
 
 /** An account as it was found; without keys if its file is unchanged since the published index, which has them. */
 export type FoundAccount = Omit<Account, "keys"> & { keys: KeyAt[] | null };
 
-/** All that an account and its directory on the system follow from. */
+/** All that an account on the system follows from. */
 export type NamedRole = Pick<Account, "name" | "role">;
+
+/** All that an account's directory follows from. */
+export type Opening = Pick<Account, "name" | "role" | "settings">;
+
+/** The name of the repository that an account opens; null for an admin, who opens any. */
+export function repositoryOf({ name, role, settings }: Opening): string | null {
+  return role === "admin" ? null : (settings?.repository ?? name);
+}
 
 const longest = 255; // a file name's limit on Linux (NAME_MAX), and within LOGIN_NAME_MAX
 

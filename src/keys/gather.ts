@@ -4,6 +4,7 @@ import type { Role } from "../role.ts";
 import { type FoundAccount, nameProblem } from "./account.ts";
 import { borgAccount, borgName } from "./borg-sshkeys.ts";
 import { type Reading, readKeyFolder } from "./key-folder.ts";
+import { readSettingsFolder, withSettings } from "./settings-folder.ts";
 import { refusedBySshKeygen } from "./ssh-keygen.ts";
 
 /** The accounts that the operator gave, and everything that is wrong with them. */
@@ -12,6 +13,8 @@ export interface Gathered {
   accounts: FoundAccount[];
   /** The roles whose folders do not exist. */
   missing: Role[];
+  /** Whether there is a folder of settings files. */
+  hasSettings: boolean;
   /** Paths that cannot be meant as accounts. */
   skipped: string[];
   problems: Problem[];
@@ -31,13 +34,21 @@ export function gatherAccounts(
   const { progress = unseen, timeZone } = reading;
   const read = readKeyFolder(folder, reading);
   const borg = borgAccount({ borgKeys, timeZone }).account;
-  const accounts = borg ? [...read.accounts, borg] : read.accounts;
-  const problems = [
-    ...read.problems,
-    ...nameClashes(read.accounts, systemNames),
-    ...unreadableKeys(accounts, progress),
-  ];
-  return { ...read, accounts, problems };
+  const found = borg ? [...read.accounts, borg] : read.accounts;
+  const settings = readSettingsFolder(folder);
+  const { accounts, problems } = withSettings(folder, found, settings);
+  return {
+    ...read,
+    accounts,
+    hasSettings: settings.exists,
+    problems: [
+      ...read.problems,
+      ...nameClashes(read.accounts, systemNames),
+      ...unreadableKeys(accounts, progress),
+      ...settings.problems,
+      ...problems,
+    ],
+  };
 }
 
 function nameClashes(accounts: readonly FoundAccount[], systemNames: ReadonlySet<string>): Problem[] {

@@ -10,7 +10,7 @@ import { type FileState, FileStates, type PublishedFiles, type Trust } from "./f
 import { largestFile, parseKeyFile } from "./key-file.ts";
 
 /** Folders next to the role folders that belong there. */
-const otherEntries = ["host"];
+const otherEntries = ["host", "settings"];
 
 /** How a key folder is read. */
 export interface Reading {
@@ -128,9 +128,9 @@ function isFile(path: string | Buffer): boolean {
 }
 
 /** A regular file's content, also behind a symlink; at most a byte more than a key file may have. */
-function readKeyFile(
+export function readKeyFile(
   path: string | Buffer,
-  states: FileStates,
+  states: FileStates = new FileStates(),
 ): { content: Buffer; state: FileState | null } | Refusal {
   let file: number | undefined;
   try {

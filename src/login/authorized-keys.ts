@@ -17,7 +17,7 @@ export async function authorizedKeys(account: string, fingerprint: string): Prom
   try {
     const grant = lookUpGrant(indexFile, account, fingerprint);
     if (!grant) return 0;
-    const command = forcedCommand(grant.role, account, grant.extraArguments);
+    const command = forcedCommand(account, grant);
     line = keyLine(command, grant, grant.type, grant.blob);
   } catch (error) {
     return await denied(

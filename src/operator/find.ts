@@ -3,7 +3,7 @@ import { codeOf } from "../failure.ts";
 import { parseKeyFile } from "../keys/key-file.ts";
 import { exitCode, OperatorError, ProblemsFound } from "../problem.ts";
 import { say } from "../report.ts";
-import { publishedAccounts } from "./list.ts";
+import { described, publishedAccounts } from "./list.ts";
 
 /**
  * Prints which accounts a key opens.
@@ -14,7 +14,7 @@ export function find(key: string): number {
   const accounts = publishedAccounts();
   for (const fingerprint of fingerprintsIn(key)) {
     const opened = accounts.filter(({ keys }) => keys.some((key) => key.fingerprint === fingerprint));
-    const names = opened.map(({ name, role }) => `${name} (${role})`);
+    const names = opened.map(({ name, role, settings }) => `${name} (${role}${described(settings)})`);
     say(`${fingerprint} opens ${names.length > 0 ? names.join(", ") : "no account"}`);
   }
   return exitCode.done;

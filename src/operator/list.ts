@@ -1,6 +1,7 @@
 import { reasonOf } from "../failure.ts";
 import { readIndex } from "../index/read.ts";
 import type { Account } from "../keys/account.ts";
+import { type AccountSettings, describeSettings } from "../keys/account-settings.ts";
 import { isRoot } from "../owner.ts";
 import { indexFile } from "../paths.ts";
 import { exitCode, OperatorError } from "../problem.ts";
@@ -10,17 +11,18 @@ import { note, say, sayJson } from "../report.ts";
 export function list(json: boolean): number {
   const accounts = publishedAccounts();
   if (json) {
-    const shown = accounts.map(({ name, role, source, keys }) => ({
+    const shown = accounts.map(({ name, role, source, keys, settings }) => ({
       account: name,
       role,
       source,
+      ...(settings && { settings: settingsAsJson(settings) }),
       keys: keys.map(({ blob: _, ...key }) => key),
     }));
     sayJson(shown);
     return exitCode.done;
   }
-  for (const { name, role, keys } of accounts) {
-    say(`${name} (${role})`);
+  for (const { name, role, keys, settings } of accounts) {
+    say(`${name} (${role}${described(settings)})`);
     for (const { fingerprint, type, comment, addresses, expires } of keys) {
       const limits = [addresses && `from ${addresses}`, expires && `until ${expires}`]
         .filter(Boolean)
@@ -30,6 +32,16 @@ export function list(json: boolean): number {
   }
   if (accounts.length === 0) note("the index holds no accounts");
   return exitCode.done;
+}
+
+/** What settings files say of an account, behind its role. */
+export function described(settings: AccountSettings | undefined): string {
+  return settings ? `; ${describeSettings(settings)}` : "";
+}
+
+/** By the names that they have in the files; sizes in bytes, times in seconds. */
+function settingsAsJson({ lateAfter, ...others }: AccountSettings): Record<string, unknown> {
+  return { ...others, ...(lateAfter !== undefined && { "late-after": lateAfter }) };
 }
 
 /** The accounts of the published index. */

@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
-import type { Account } from "../keys/account.ts";
+import { type Opening, repositoryOf } from "../keys/account.ts";
 import { Ledger, type LedgerSession } from "../ledger/ledger.ts";
 import { type OpenSession, openSessions } from "../ledger/records.ts";
 import {
@@ -44,13 +44,10 @@ export function ownStatus(name: string, shown: Shown): number {
   const account = accounts.find((each) => each.name === name);
   if (!account) throw new OperatorError("this account is not served any more");
   const all = expectations(accounts, owner);
-  const own = account.role === "admin" ? all : all.filter(({ repository }) => repository === account.name);
+  const repository = repositoryOf(account);
+  const own = repository === null ? all : all.filter((each) => each.repository === repository);
   // Who else opens it is not said to a client.
-  return show(
-    account.role === "admin" ? own : own.map((each) => ({ ...each, accounts: [name] })),
-    owner,
-    shown,
-  );
+  return show(repository === null ? own : own.map((each) => ({ ...each, accounts: [name] })), owner, shown);
 }
 
 function show(expected: readonly Expectation[], owner: Owner, { json, check }: Shown): number {
@@ -96,7 +93,7 @@ function byRepository(sessions: readonly OpenSession[]): Map<string, OpenSession
 }
 
 /** The repositories that accounts open, and those that were there once, which an admin may have made. */
-function expectations(accounts: readonly Pick<Account, "name" | "role">[], owner: Owner): Expectation[] {
+function expectations(accounts: readonly Opening[], owner: Owner): Expectation[] {
   const found = new Map<string, Expectation>();
   const expect = (repository: string) => {
     const known = found.get(repository);
@@ -108,7 +105,18 @@ function expectations(accounts: readonly Pick<Account, "name" | "role">[], owner
     found.set(repository, made);
     return made;
   };
-  for (const { name, role } of accounts) if (role !== "admin") expect(name).accounts.push(name);
+  for (const account of accounts) {
+    const repository = repositoryOf(account);
+    if (repository === null) continue;
+    const each = expect(repository);
+    const { quota = null, lateAfter, archived } = account.settings ?? {};
+    each.accounts.push(account.name);
+    // Where several accounts open it, the strictest counts.
+    if (quota !== null) each.quota = Math.min(quota, each.quota ?? quota);
+    if (lateAfter !== undefined)
+      each.lateAfter = Math.min(lateAfter * 1000, each.lateAfter ?? Number.POSITIVE_INFINITY);
+    each.archived ||= archived === true;
+  }
   for (const path of knownRepositories(repositoryFolder, owner))
     expect(path.slice(repositoryFolder.length + 1));
   for (const each of found.values()) if (each.lateAfter !== null) each.made = madeAt(each.repository, owner);

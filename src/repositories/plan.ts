@@ -1,9 +1,8 @@
 import type { Stats } from "node:fs";
-import type { NamedRole } from "../keys/account.ts";
+import { type Opening, repositoryOf } from "../keys/account.ts";
 import type { Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
-import { accountDirectory } from "../role.ts";
 import type { Entry, Survey, Top } from "./survey.ts";
 
 /** Which directories have to be made, re-owned or given their mode. Nothing is ever removed. */
@@ -24,9 +23,12 @@ export interface RepositoryPlan {
 export const directoryMode = 0o2700;
 
 /** The paths of the directories that accounts have. */
-export function accountPaths(accounts: readonly NamedRole[]): Set<string> {
+export function accountPaths(accounts: readonly Opening[]): Set<string> {
   return new Set(
-    accounts.filter(({ role }) => role !== "admin").map(({ name, role }) => accountDirectory(role, name)),
+    accounts
+      .map(repositoryOf)
+      .filter((name) => name !== null)
+      .map((name) => `${repositoryFolder}/${name}`),
   );
 }
 
@@ -46,7 +48,7 @@ export interface CloserLook {
  * @param look what a survey does not see; asked only where it matters
  */
 export function planRepositories(
-  accounts: readonly NamedRole[],
+  accounts: readonly Opening[],
   owner: Owner,
   { entries }: Survey,
   top: Top,

@@ -1,6 +1,6 @@
 import { type Dirent, existsSync, lstatSync, readdirSync, type Stats, statSync } from "node:fs";
 import { codeOf } from "../failure.ts";
-import type { NamedRole } from "../keys/account.ts";
+import { type Opening, repositoryOf } from "../keys/account.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { recordsFolder, repositoryFolder } from "../paths.ts";
 import { printableBytes } from "../printable.ts";
@@ -50,10 +50,12 @@ export interface Top {
 }
 
 /** The accounts whose directory does not exist yet, by name; none where that cannot be seen. */
-export function accountsWithoutDirectory(accounts: readonly NamedRole[], owner: Owner): string[] {
+export function accountsWithoutDirectory(accounts: readonly Opening[], owner: Owner): string[] {
   try {
     const found = new Set(asRootOrOwner(owner, () => readdirSync(repositoryFolder)));
-    return accounts.filter(({ name, role }) => role !== "admin" && !found.has(name)).map(({ name }) => name);
+    return accounts
+      .filter((account) => !found.has(repositoryOf(account) ?? account.name) && account.role !== "admin")
+      .map(({ name }) => name);
   } catch {
     return [];
   }

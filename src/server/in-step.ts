@@ -11,7 +11,7 @@ import { gidOfAccount, roleGids, systemNames } from "../accounts/system-accounts
 import { wantedAccounts } from "../accounts/wanted-accounts.ts";
 import { publishGeneration } from "../index/generation.ts";
 import { buildIndex, type IndexContent } from "../index/publish.ts";
-import { publishedFiles, rolesInIndex } from "../index/read.ts";
+import { hasSettings, publishedFiles, rolesInIndex } from "../index/read.ts";
 import { countServed, rolesServed, writeServed } from "../index/served.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { Trust } from "../keys/file-state.ts";
@@ -26,7 +26,7 @@ import { knownRepositories, recordRepositories } from "../repositories/known-rep
 import { accountPaths, ownerLines, planRepositories, type RepositoryPlan } from "../repositories/plan.ts";
 import { remarksOn } from "../repositories/remarks.ts";
 import { isSameDirectory, lookAtTop, type Survey, survey } from "../repositories/survey.ts";
-import { type Role, restsOnGuard, roles } from "../role.ts";
+import { type Role, restsOnGuard, roleOf, roles } from "../role.ts";
 import { idMap } from "../user-namespace.ts";
 import type { InForce } from "./in-force.ts";
 
@@ -51,7 +51,7 @@ export function check(inForce: InForce, trust: Trust | "nothing", progress: Prog
   const unchanged = trust === "nothing" ? {} : { published: publishedFiles(indexFile), trust };
   const reading = { ...unchanged, timeZone, progress };
   const gathered = gatherAccounts(keyFolder, borgKeys, systemNames(readAccountFiles()), reading);
-  const lost = lostFolders(gathered.missing);
+  const lost = [...lostFolders(gathered.missing), ...lostSettings(gathered.hasSettings)];
   const unkept = unkeptRoles(gathered.accounts, inForce);
   return { ...gathered, problems: [...gathered.problems, ...lost, ...unkept], inForce, lost };
 }
@@ -75,17 +75,33 @@ function lostFolders(missing: readonly Role[]): Problem[] {
     }));
 }
 
+/** Without its settings files, an archived repository would be open again, and a shared one be forgotten. */
+function lostSettings(exists: boolean): Problem[] {
+  if (exists || !hasSettings(indexFile)) return [];
+  return [
+    {
+      where: `${keyFolder}/settings`,
+      text: "the folder is missing, but its settings are in force",
+      hint: "Mount it again. To take these settings back, make it an empty folder.",
+    },
+  ];
+}
+
 /** With a borg in which the guard does not hold, nobody may believe that it does. */
 function unkeptRoles(accounts: readonly FoundAccount[], { settings, unguarded }: InForce): Problem[] {
   if (unguarded === "") return [];
-  const found = new Set(accounts.map(({ role }) => role));
-  return [...found]
-    .filter((role) => restsOnGuard(role, settings.deletions))
-    .map((role) => ({
-      where: `${keyFolder}/${roles[role].folder}`,
-      text: `what this role promises cannot be kept with the borg that is installed: ${unguarded}`,
-      hint: `Install another borg 1.x${role === "appendonly" ? ", or set APPENDONLY_DELETIONS=kept for borg's own append-only" : ""}.`,
-    }));
+  const found = new Set(
+    accounts
+      .filter(({ role, settings: own }) =>
+        restsOnGuard(roleOf(role, own?.archived ?? false), own?.deletions ?? settings.deletions),
+      )
+      .map(({ role }) => role),
+  );
+  return [...found].map((role) => ({
+    where: `${keyFolder}/${roles[role].folder}`,
+    text: `what this role promises cannot be kept with the borg that is installed: ${unguarded}`,
+    hint: `Install another borg 1.x${role === "appendonly" ? ", or set APPENDONLY_DELETIONS=kept for borg's own append-only" : ""}.`,
+  }));
 }
 
 /** Everything that follows from what the operator gave. Nothing is changed until it is applied. */

@@ -49,4 +49,6 @@ export function promisesOfAnswers(contents: readonly Buffer[]): void {
     throw new Error(`ssh-keygen finds\n${found.join("\n")}\nin\n${lines}`);
 }
 
-const lineOf = (key: KeyAt) => keyLine(forcedCommand("repo", "web", []), key, key.type, key.blob);
+const noSettings = { repository: null, extraArguments: [], quota: null, archived: null };
+const lineOf = (key: KeyAt) =>
+  keyLine(forcedCommand("web", { role: "repo", ...noSettings }), key, key.type, key.blob);

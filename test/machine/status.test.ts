@@ -181,7 +181,9 @@ test("the table has a line for each, and names that are none are told", async ()
 
 test("check is silent where nothing is wrong, and has a line and exit code 5 where something is", async () => {
   expect(await machine.run("status --check")).toMatchObject({ code: 0, stdout: "" });
-  await machine.ok("printf damage | dd of=$(ls -S -d /repos/web/data/0/* | head -1) bs=1 seek=100 conv=notrunc");
+  await machine.ok(
+    "printf damage | dd of=$(ls -S -d /repos/web/data/0/* | head -1) bs=1 seek=100 conv=notrunc",
+  );
   const count = (await kinds()).length;
   expect(
     (await machine.run(`borg check --repository-only ${web}`, { env: machine.client("web") })).code,

@@ -55,5 +55,12 @@ test("an error of an operator's command carries its exit code, and is a failure 
     problems,
     code: 3,
   });
-  expect(exitCode).toEqual({ done: 0, failed: 1, usage: 2, keyProblems: 3, settingProblems: 4 });
+  expect(exitCode).toEqual({
+    done: 0,
+    failed: 1,
+    usage: 2,
+    keyProblems: 3,
+    settingProblems: 4,
+    attention: 5,
+  });
 });

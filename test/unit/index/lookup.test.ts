@@ -72,6 +72,7 @@ const granted = (role: Role, { type, blob, addresses, expires }: KeyAt, stored =
   addresses,
   expires,
   extraArguments: stored.extraArguments[role],
+  ...{ repository: null, quota: null, archived: null },
 });
 
 describe("a login is told what a command has written:", () => {

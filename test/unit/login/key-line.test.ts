@@ -1,9 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { noLimits } from "../../../src/keys/key-options.ts";
-import { forcedCommand } from "../../../src/login/forced-command.ts";
+import { forcedCommand, type Serving } from "../../../src/login/forced-command.ts";
 import { keyLine } from "../../../src/login/key-line.ts";
 import { type Role, roleNames } from "../../../src/role.ts";
+
+const serving = (
+  role: Role,
+  extraArguments: readonly string[] = [],
+  settings: Partial<Serving> = {},
+): Serving => ({
+  ...{ role, extraArguments, repository: null, quota: null, archived: null, ...settings },
+});
 
 test.each<[Role, string]>([
   ["repo", "borg serve --restrict-to-repository /repos/web01"],
@@ -11,12 +19,27 @@ test.each<[Role, string]>([
   ["restore", "borg serve --restrict-to-repository /repos/web01 --append-only"],
   ["admin", "borg serve --restrict-to-path /repos"],
 ])("the role %s forces its command", (role, command) => {
-  expect(keyLine(forcedCommand(role, "web01", []), noLimits, "ssh-ed25519", "AAAA")).toBe(
+  expect(keyLine(forcedCommand("web01", serving(role)), noLimits, "ssh-ed25519", "AAAA")).toBe(
     `restrict,command="${command}" ssh-ed25519 AAAA`,
   );
   expect(
-    keyLine(forcedCommand(role, "web01", ["--storage-quota", "20G"]), noLimits, "ssh-ed25519", "AAAA"),
+    keyLine(
+      forcedCommand("web01", serving(role, ["--storage-quota", "20G"])),
+      noLimits,
+      "ssh-ed25519",
+      "AAAA",
+    ),
   ).toBe(`restrict,command="${command} --storage-quota 20G" ssh-ed25519 AAAA`);
+});
+
+test.each<[Role, Partial<Serving>, string]>([
+  ["repo", { repository: "shared" }, "borg serve --restrict-to-repository /repos/shared"],
+  ["repo", { quota: 5e11 }, "borg serve --restrict-to-repository /repos/web01 --storage-quota 500000000000"],
+  ["repo", { archived: 1 }, "borg serve --restrict-to-repository /repos/web01 --append-only"],
+  ["repo", { archived: 0 }, "borg serve --restrict-to-repository /repos/web01"],
+  ["admin", { archived: 1 }, "borg serve --restrict-to-path /repos"],
+])("the role %s with %j forces its command", (role, settings, command) => {
+  expect(forcedCommand("web01", serving(role, [], settings)).join(" ")).toBe(command);
 });
 
 describe("whatever the fields are,", () => {
@@ -37,7 +60,12 @@ describe("whatever the fields are,", () => {
         (role, account, extra, type, blob, from, expires) => {
           let line: string;
           try {
-            line = keyLine(forcedCommand(role, account, extra), { addresses: from, expires }, type, blob);
+            line = keyLine(
+              forcedCommand(account, serving(role, extra)),
+              { addresses: from, expires },
+              type,
+              blob,
+            );
           } catch {
             return;
           }
@@ -56,7 +84,7 @@ describe("whatever the fields are,", () => {
   test("good fields give a good line", () => {
     fc.assert(
       fc.property(fc.constantFrom(...roleNames), word, fc.array(word), (role, account, extra) => {
-        const command = forcedCommand(role, account, extra);
+        const command = forcedCommand(account, serving(role, extra));
         const line = keyLine(command, noLimits, "ssh-rsa", "AAAA");
         expect(/^restrict,command="([^"]*)" ssh-rsa AAAA$/.exec(line)?.[1]?.split(" ")).toEqual(command);
       }),

@@ -1,0 +1,107 @@
+import { parse, TomlError } from "smol-toml";
+import { isRefusal, type Problem, type Refusal } from "../problem.ts";
+import { nameProblem } from "./account.ts";
+import { type AccountSettings, unitsOfSize, unitsOfTime } from "./account-settings.ts";
+
+/** A settings file for one account's needs has a few lines. */
+export const largestSettings = 64 * 1024; // bytes
+
+/**
+ * Reads a settings file (TOML).
+ * @param source its path, for problems
+ * @param isDefault whether it is of all accounts
+ */
+export function parseSettingsFile(
+  source: string,
+  text: string,
+  isDefault: boolean,
+): { settings: AccountSettings; problems: Problem[] } {
+  let table: Record<string, unknown>;
+  try {
+    table = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [what = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
+    const problem = { where: source, line: error.line, text: `this is not TOML: ${what}`, hint: example };
+    return { settings: {}, problems: [problem] };
+  }
+  const settings: AccountSettings = {};
+  const problems: Problem[] = [];
+  for (const [key, value] of Object.entries(table)) {
+    const refusal = take(key, value, settings, isDefault);
+    if (refusal) problems.push({ where: source, ...lineOf(text, key), ...refusal });
+  }
+  return { settings, problems };
+}
+
+const example = 'Write one setting a line, as in: quota = "500G"';
+
+/** What each key takes. */
+const readers: Record<string, (value: unknown) => AccountSettings | Refusal> = {
+  repository: (value) => {
+    const refusal =
+      typeof value === "string" ? nameProblem(value) : wrong('the name of a repository, as in "web01"');
+    return refusal
+      ? {
+          text: refusal.text,
+          hint: 'Write the name of a directory below /repos, as in: repository = "web01"',
+        }
+      : { repository: value as string };
+  },
+  quota: (value) => {
+    const bytes = typeof value === "string" ? bytesIn(value) : null;
+    if (bytes === null) return wrong('a size, as in "500G" or "1.5T"');
+    // borg serve accepts no smaller one (parse_storage_quota in its helpers).
+    return bytes < smallestQuota ? wrong("10M at least") : { quota: bytes };
+  },
+  "late-after": (value) => {
+    const seconds = typeof value === "string" ? secondsIn(value) : null;
+    return seconds === null ? wrong('a time, as in "26h" or "30d"') : { lateAfter: seconds };
+  },
+  deletions: (value) =>
+    value === "refused" || value === "kept" ? { deletions: value } : wrong('"refused" or "kept"'),
+  archived: (value) => (typeof value === "boolean" ? { archived: value } : wrong("true or false")),
+};
+
+const smallestQuota = 10_000_000;
+
+const wrong = (wanted: string): Refusal => ({ text: `this takes ${wanted}`, hint: "" });
+
+function take(key: string, value: unknown, settings: AccountSettings, isDefault: boolean): Refusal | null {
+  const reader = Object.hasOwn(readers, key) ? readers[key] : undefined;
+  if (!reader)
+    return { text: `"${key}" is no setting`, hint: `There are ${Object.keys(readers).join(", ")}.` };
+  if (isDefault && key === "repository")
+    return {
+      text: "all accounts would open this repository",
+      hint: "Write it into the settings of the accounts that are to share one.",
+    };
+  const read = reader(value);
+  if (isRefusal(read)) return { ...read, text: `${key}: ${read.text}` };
+  Object.assign(settings, read);
+  return null;
+}
+
+/** Where a key is written, as far as it is by its own name at the beginning of a line. */
+function lineOf(text: string, key: string): { line?: number } {
+  const at = text
+    .split("\n")
+    .findIndex(
+      (line) => line.replace(/^\s*[["']*/, "").startsWith(key) || line.includes(JSON.stringify(key)),
+    );
+  return at === -1 ? {} : { line: at + 1 };
+}
+
+/** A size in bytes, in decimal units, as borg counts; null if it is none. */
+function bytesIn(text: string): number | null {
+  const [, number = "", unit = ""] = /^([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGTP]?)B?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * (unitsOfSize[unit.toUpperCase()] ?? Number.NaN));
+  return number !== "" && Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+/** A time in seconds; null if it is none, or longer than a hundred years. */
+function secondsIn(text: string): number | null {
+  const [, number = "", unit = ""] = /^([0-9]{1,10}) ?([smhdw])$/.exec(text) ?? [];
+  const seconds = Number(number) * (unitsOfTime[unit] ?? Number.NaN);
+  return number !== "" && seconds > 0 && seconds <= 36_525 * 24 * 3600 ? seconds : null;
+}
