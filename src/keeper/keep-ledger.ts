@@ -4,7 +4,7 @@ import { accountsServed } from "../index/read.ts";
 import { repositoryOf } from "../keys/account.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { readStates } from "../ledger/reader.ts";
-import { forgetOldRecords, ownRecords, takeRecords } from "../ledger/records.ts";
+import { forgetOldRecords, makeOwnRecords, ownRecords, takeRecords } from "../ledger/records.ts";
 import type { Owner } from "../owner.ts";
 import { indexFile, ledgerFile } from "../paths.ts";
 import { note } from "../report.ts";
@@ -41,6 +41,7 @@ export class LedgerKeeper {
     if (aside)
       note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
     const keeper = new LedgerKeeper(owner, ledger);
+    keeper.#watch();
     keeper.#lookAtAll();
     setInterval(() => keeper.#look(), often);
     return keeper;
@@ -91,10 +92,11 @@ export class LedgerKeeper {
     );
   }
 
-  /** Has the system tell when this node's records change. The folder may not be there before a first session. */
+  /** Has the system tell when this node's records change. */
   #watch(): void {
     if (this.#watcher) return;
     try {
+      makeOwnRecords(this.#owner);
       this.#watcher = watch(ownRecords(), (_, name) => {
         if (name !== null && !name.endsWith(".jsonl")) return;
         this.#timer ??= setTimeout(() => {
@@ -104,7 +106,7 @@ export class LedgerKeeper {
       });
       this.#watcher.on("error", () => this.#unwatch());
     } catch {
-      // looked for again the next time
+      // Where nothing can be written, or the system has no watch left, it looks every now and then.
     }
   }
 

@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, readdirSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, readdirSync, readSync, unlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { codeOf } from "../failure.ts";
 import { type Owner, whileOwner } from "../owner.ts";
@@ -19,6 +19,11 @@ export interface OpenSession {
 
 /** The folder of this node's records. */
 export const ownRecords = () => `${recordsFolder}/${hostname()}`;
+
+/** Makes it, so that it can be watched before there was a session. */
+export function makeOwnRecords(owner: Owner): void {
+  whileOwner(owner, () => mkdirSync(ownRecords(), { recursive: true, mode: 0o700 }));
+}
 
 /** How much is read in one step, in bytes. */
 const step = 4 * 1024 * 1024;
