@@ -8,14 +8,17 @@ export interface Difference {
   beyond: number;
 }
 
-/** Compares the accounts of all files with those of an index. */
+/** Compares the accounts of all files with those of an index. One without keys is of a file that has not changed, and has the index's. */
 export function compare(
   files: readonly FoundAccount[],
   index: readonly Omit<Account, "state">[],
 ): Difference {
-  const published = new Map(index.map((account) => [account.name, said(account)]));
+  const published = new Map(index.map((account) => [account.name, account]));
   const lacks = files.filter(({ name }) => !published.has(name)).length;
-  const same = files.filter((account) => published.get(account.name) === said(account)).length;
+  const same = files.filter((account) => {
+    const other = published.get(account.name);
+    return other && said(other) === said({ ...account, keys: account.keys ?? other.keys });
+  }).length;
   const otherwise = files.length - lacks - same;
   return { lacks, otherwise, beyond: index.length - (files.length - lacks) };
 }

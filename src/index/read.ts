@@ -8,15 +8,19 @@ import { OperatorError } from "../problem.ts";
 import { type Deletions, type Role, roleNames } from "../role.ts";
 import { grantQuery, schemaVersion, whyUnreadable } from "./schema.ts";
 
-/** The accounts of a published index, with their keys. Throws if the index cannot answer. */
-export function readIndex(file: string): Omit<Account, "state">[] {
+/**
+ * The accounts of a published index, with their keys. Throws if the index cannot answer.
+ * @param withKeys the accounts whose keys are needed; by default all. The others have none
+ */
+export function readIndex(file: string, withKeys?: readonly string[]): Omit<Account, "state">[] {
   return withIndex(file, (index) => {
     const keys = new Map<string, KeyAt[]>();
+    const sql = "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant";
+    const some = withKeys && JSON.stringify(withKeys);
+    const where = some === undefined ? "" : "WHERE account IN (SELECT value FROM json_each(?))";
     for (const { account, ...key } of index
-      .prepare<[], KeyAt & { account: string }>(
-        "SELECT account, type, blob, addresses, expires, fingerprint, comment, line FROM grant ORDER BY line",
-      )
-      .all()) {
+      .prepare<string[], KeyAt & { account: string }>(`${sql} ${where} ORDER BY line`)
+      .all(...(some === undefined ? [] : [some]))) {
       const others = keys.get(account);
       if (others) others.push(key);
       else keys.set(account, [key]);

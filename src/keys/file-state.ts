@@ -29,6 +29,9 @@ const localFileSystems = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
 ]);
 
+/** Whether only this kernel changes a file system's files, so that it knows of every change. Throws where there is nothing. */
+export const isLocal = (path: PathLike) => localFileSystems.has(statfsSync(path).type);
+
 /** The coarsest time stamps of those, with room to spare. */
 const timeStep = 2000; // milliseconds
 
@@ -78,11 +81,8 @@ export class FileStates {
 
   /** Whether the time stamps of this file's file system can be trusted. */
   #isTrusted(path: PathLike, device: number): boolean {
-    let isLocal = this.#isLocal.get(device);
-    if (isLocal === undefined) {
-      isLocal = localFileSystems.has(statfsSync(path).type);
-      this.#isLocal.set(device, isLocal);
-    }
-    return isLocal;
+    const known = this.#isLocal.get(device) ?? isLocal(path);
+    this.#isLocal.set(device, known);
+    return known;
   }
 }

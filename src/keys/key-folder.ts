@@ -108,8 +108,8 @@ function entries(folder: string, problems: Problem[]): string[] | null {
   }
 }
 
-/** The path of an entry, also where its name is not UTF-8. */
-function pathOf(folder: string, name: string): string | Buffer {
+/** The path of an entry (a byte a character, as latin1 has them), also where its name is not UTF-8. */
+export function pathOf(folder: string, name: string): string | Buffer {
   return isAscii(name)
     ? `${folder}/${name}`
     : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);

@@ -93,6 +93,12 @@ export function survey(folder: string, owner: Owner, progress: Progress = unseen
   return { entries: entries.sort((a, b) => (a.path < b.path ? -1 : 1)), unaddressable };
 }
 
+/** Looks at these paths alone, of which any may be missing. */
+export function surveyOf(paths: readonly string[], owner: Owner): Survey {
+  const entries = paths.map((path) => lookAt(path, owner)).filter((entry) => entry !== null);
+  return { entries, unaddressable: [] };
+}
+
 /** Looks at /repos itself. */
 export function lookAtTop(): Top {
   try {

@@ -46,3 +46,10 @@ test("each kind is counted", () => {
     "accounts: 1 missing in it, 1 other in it, 2 only in it",
   );
 });
+
+test("a file that was not read, because it is unchanged, has the keys that are published", () => {
+  const unread = { ...account("a"), keys: null };
+  expect(compare([unread], [account("a", key("1"))])).toEqual({ lacks: 0, otherwise: 0, beyond: 0 });
+  expect(compare([{ ...unread, role: "admin" }], [account("a", key("1"))])).toMatchObject({ otherwise: 1 });
+  expect(compare([unread], [])).toMatchObject({ lacks: 1 });
+});

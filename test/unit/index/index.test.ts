@@ -69,3 +69,21 @@ test("what a crash left next to it does no harm", () => {
   publishIndex(file, { ...rights, accounts: [] });
   expect(readIndex(file)).toEqual([]);
 });
+
+test("an index that is read with the keys of some accounts has all accounts, and those keys", () => {
+  const account = (name: string) => ({
+    name,
+    role: "repo" as const,
+    source: name,
+    state: null,
+    keys: someKeys,
+  });
+  publishIndex(file, { ...rights, accounts: ["a", "b", "c"].map(account) });
+  const keysOf = (...names: string[]) =>
+    Object.fromEntries(readIndex(file, names).map(({ name, keys }) => [name, keys.length]));
+  expect(keysOf("b", "other")).toEqual({ a: 0, b: 2, c: 0 });
+  expect(keysOf()).toEqual({ a: 0, b: 0, c: 0 });
+  expect(readIndex(file)).toEqual(
+    ["a", "b", "c"].map((name) => ({ name, role: "repo", source: name, keys: someKeys })),
+  );
+});
