@@ -21,5 +21,10 @@ if (name === "borgserver" && words[0] === "keep-manifest" && words.length === 2)
   keepManifest(words[1]!, Date.now());
   process.exit(0);
 }
+// The entrypoint's. It stays, so it loads no more than it needs.
+if (name === "borgserver" && words[0] === "keep") {
+  const { keep } = await import("./keeper/keep.ts");
+  process.exit(await keep(words.slice(1)));
+}
 const { run } = await import("./operator/command.ts");
 process.exitCode = await run(name, words);

@@ -42,6 +42,15 @@ export function noteProblem({ where, text, hint }: Problem, label = ""): void {
   note(`${label}${where}: ${text}`, hint);
 }
 
+/** How many lines of one kind go into a log: a hundred thousand repositories may have got a new owner. */
+const mostLines = 20;
+
+/** Lines for a log, the last of which counts those that are left out. */
+export const fewOf = (lines: readonly string[]) =>
+  lines.length <= mostLines
+    ? lines
+    : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
+
 /** Prints a line above other output, where that is for a program to read. */
 export function heading(line: string): void {
   write(2, `${printable(line)}\n`);

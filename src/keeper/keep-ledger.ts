@@ -21,7 +21,7 @@ const batch = 1000;
  * Keeps the ledger: takes up what sessions left, and looks at the repositories that they opened. All of them are looked
  * at when it starts; from then on a repository is touched only if a session opened it, so that disks may sleep.
  */
-export class LedgerKeeper {
+class LedgerKeeper {
   readonly #owner: Owner;
   readonly #ledger: Ledger;
   #watcher: FSWatcher | null = null;
@@ -35,8 +35,8 @@ export class LedgerKeeper {
     this.#ledger = ledger;
   }
 
-  /** Starts. What fails is said, once, and tried again; it ends nothing else. */
-  static start(owner: Owner): LedgerKeeper {
+  /** Starts. What fails is said, once, and tried again. */
+  static start(owner: Owner): void {
     const { ledger, aside } = Ledger.open(ledgerFile);
     if (aside)
       note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
@@ -44,7 +44,6 @@ export class LedgerKeeper {
     keeper.#watch();
     keeper.#lookAtAll();
     setInterval(() => keeper.#look(), often);
-    return keeper;
   }
 
   #lookAtAll(): void {
@@ -114,6 +113,12 @@ export class LedgerKeeper {
     this.#watcher?.close();
     this.#watcher = null;
   }
+}
+
+/** Keeps the ledger. Throws if it cannot be opened; what fails later is said and tried again. */
+export function keepLedger(owner: Owner): Promise<never> {
+  LedgerKeeper.start(owner);
+  return new Promise<never>(() => {});
 }
 
 /** The names of the repositories that accounts open, each once. */

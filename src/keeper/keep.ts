@@ -1,9 +1,68 @@
-import { inForce } from "../server/in-force.ts";
-import { LedgerKeeper } from "./keep-ledger.ts";
+import { readFileSync } from "node:fs";
+import { reasonOf } from "../failure.ts";
+import { exitCode } from "../problem.ts";
+import { note, reportFailure, sayJson } from "../report.ts";
+import { inForceSinceStart } from "../server/in-force.ts";
+import type { Settings } from "../server/settings.ts";
+import { keepLedger } from "./keep-ledger.ts";
+import { RevokedConnections } from "./revoked-connections.ts";
+import { watchKeyFolder } from "./watched-folder.ts";
 
-/** The keeper: a process beside sshd, on which no login and no session depends. Never returns. */
-export async function keep(): Promise<never> {
-  const { owner } = inForce(process.env).settings;
-  LedgerKeeper.start(owner);
-  return await new Promise<never>(() => {});
+/** What the keeper does: parts without an end, and null for one that is switched off. What fails in one does not end another. */
+function partsOf({ watchEvery, owner }: Settings): { what: string; keep: (() => Promise<never>) | null }[] {
+  const revoked = new RevokedConnections();
+  return [
+    {
+      what: "watching /sshkeys",
+      keep: watchEvery === null ? null : () => watchKeyFolder(watchEvery * 1000, revoked),
+    },
+    { what: "keeping the ledger", keep: () => keepLedger(owner) },
+    { what: "ending connections of removed keys", keep: () => revoked.keep() },
+  ];
+}
+
+/** What it has done by processes of their own (child.ts). */
+const tasks: Record<string, (question: never) => Promise<unknown>> = {
+  "take-up": async (question) => (await import("./take-up.ts")).takeUp(question),
+  "end-revoked": async (question) => (await import("./end-revoked.ts")).endRevoked(question),
+};
+
+/** How long a part that failed is left alone, in milliseconds. */
+const pause = 10_000;
+
+/**
+ * The keeper: a process beside sshd that no login and no session depends on.
+ * @param words a task's name, for a process that does it
+ * @returns the exit code; a keeper goes on until it is killed
+ */
+export async function keep(words: readonly string[]): Promise<number> {
+  process.umask(0o022);
+  try {
+    const task = tasks[words[0] ?? ""];
+    if (task) {
+      sayJson(await task(JSON.parse(readFileSync(0, "utf8")) as never));
+      return exitCode.done;
+    }
+    const inForce = inForceSinceStart();
+    if (!inForce) {
+      note("no server was started in this container, so there is nothing to keep");
+      return exitCode.failed;
+    }
+    process.on("uncaughtException", (error) => note(`the keeper goes on after a fault: ${reasonOf(error)}`));
+    for (const { what, keep } of partsOf(inForce.settings)) if (keep) goOn(what, keep);
+    return await new Promise<never>(() => setInterval(() => {}, 2 ** 31 - 1)); // also where all is switched off
+  } catch (error) {
+    return reportFailure(error);
+  }
+}
+
+async function goOn(what: string, keep: () => Promise<never>): Promise<never> {
+  for (;;) {
+    try {
+      await keep();
+    } catch (error) {
+      note(`${what} failed and begins anew: ${reasonOf(error)}`);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
 }

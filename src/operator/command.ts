@@ -73,7 +73,7 @@ async function runCommand(words: string[]): Promise<number> {
     .usage("[--dry-run]")
     .summary("take up all changes in /sshkeys")
     .description(
-      "Takes up all changes in /sshkeys, by the content of every file: publishes keys and accounts, makes repository directories, and ends what removed keys and accounts still have open.",
+      "Takes up all changes in /sshkeys at once, by the content of every file, also the removal of many accounts, which the server does not take up by itself: publishes keys and accounts, makes repository directories, and ends what removed keys and accounts still have open.",
     )
     .option("--dry-run", "print what would be done, changing nothing")
     .addHelpText("after", example("docker exec borgserver update-borgusers --dry-run"))
@@ -143,12 +143,6 @@ async function runCommand(words: string[]): Promise<number> {
     .action(
       ending((names: string[], options: { json?: boolean; limit: number }) => sessions(names, options)),
     );
-  program
-    .command("keep", { hidden: true }) // the entrypoint's, beside sshd
-    .action(async () => {
-      const { keep } = await import("../keeper/keep.ts");
-      await keep();
-    });
   program
     .command("own-status", { hidden: true }) // libexec/resident.py's, for a client
     .argument("<account>")

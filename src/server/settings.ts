@@ -14,6 +14,8 @@ export interface Settings {
   extraArguments: Record<Role, string[]>;
   /** What append-only is held to. */
   deletions: Deletions;
+  /** How often the key folder is looked at where the file system does not tell, in seconds; null if it is not watched. */
+  watchEvery: number | null;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
   /** The time zone of an expiry-time without Z, by its name in the time zone database. */
@@ -33,6 +35,8 @@ const deletions = ["refused", "kept"] as const;
 const logLevels = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
 const largestId = 2 ** 32 - 2; // (uid_t) -1 means "no change" to chown(2)
 const usualId = 1000;
+const usualWatch = 30; // seconds
+const longestWatch = 24 * 60 * 60;
 
 /**
  * Reads the settings.
@@ -68,6 +72,7 @@ export function readSettings(
       roleNames.map((role) => [role, readWords(roles[role].setting)]),
     ) as Record<Role, string[]>,
     deletions: read("APPENDONLY_DELETIONS", (text) => oneOf(deletions, text), "refused"),
+    watchEvery: read("WATCH_EVERY", parseWatchEvery, usualWatch),
     logLevel: read("SSH_LOG_LEVEL", (text) => oneOf(logLevels, text), "INFO"),
     timeZone: read("TZ", (text) => parseTimeZone(text, hasZone), utc),
   };
@@ -90,6 +95,18 @@ function oneOf<Value extends string>(allowed: readonly Value[], text: string): V
       hint: `Use one of ${allowed.join(", ")}.`,
     }
   );
+}
+
+/** Seconds, or null for "off". */
+function parseWatchEvery(text: string): number | null | Refusal {
+  if (text === "off") return null;
+  const [, count = "", unit = ""] = /^([0-9]{1,5})([smh])$/.exec(text) ?? [];
+  const seconds = Number(count) * (unit === "h" ? 60 * 60 : unit === "m" ? 60 : 1);
+  if (seconds >= 1 && seconds <= longestWatch) return seconds;
+  return {
+    text: `"${text}" is not a time from 1s to 24h`,
+    hint: "Use a number with s, m or h, such as 30s or 5m, or off for commands alone.",
+  };
 }
 
 /** It needs no file: borg reads it as a rule with the same meaning. */
@@ -128,6 +145,7 @@ export function environmentOf(settings: Settings): Environment {
     BORG_SSHKEYS: settings.borgKeys,
     BORG_SANDBOX: settings.sandbox,
     APPENDONLY_DELETIONS: settings.deletions,
+    WATCH_EVERY: settings.watchEvery === null ? "off" : `${settings.watchEvery}s`,
     SSH_LOG_LEVEL: settings.logLevel,
     TZ: settings.timeZone,
     ...Object.fromEntries(

@@ -3,7 +3,7 @@ import { fingerprintOf } from "../keys/public-key.ts";
 import type { Owner } from "../owner.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
-import { note, noteProblem, showProgress } from "../report.ts";
+import { fewOf, note, noteProblem, showProgress } from "../report.ts";
 import { ownerLines } from "../repositories/plan.ts";
 import { foreignLocks, removeStaleLocks } from "../repositories/stale-locks.ts";
 import {
@@ -59,7 +59,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
   if (accounts.length === 0)
     note(
       "there are no keys yet",
-      `Put public keys into ${keyFolder}/repos and run update-borgusers, or set BORG_SSHKEYS.`,
+      `Put public keys into ${keyFolder}/repos${settings.watchEvery === null ? " and run update-borgusers" : ""}, or set BORG_SSHKEYS.`,
     );
   if (!walled) note("sessions are not confined by the kernel (BORG_SANDBOX=off); borg alone restricts them");
   else if (unconfined) note(`sessions are not fully confined by the kernel: ${unconfined}`);
@@ -102,14 +102,6 @@ const warn = (problem: Problem) => noteProblem(problem, warning);
 
 /** How long the start itself looks into repositories, in milliseconds: clients wait for it. */
 const patience = 25;
-
-/** How many lines of one kind a start prints: a hundred thousand repositories may have got a new owner. */
-const mostLines = 20;
-
-const fewOf = (lines: readonly string[]) =>
-  lines.length <= mostLines
-    ? lines
-    : [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like that`];
 
 /** What a start found, and what it needs next. */
 interface Found {

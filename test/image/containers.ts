@@ -38,11 +38,14 @@ export class Containers {
     return this.machine.run(command);
   }
 
-  /** Starts a server, with the folders /NAME/sshkeys and /NAME/repos, and waits until it accepts connections. */
+  /**
+   * Starts a server, with the folders /NAME/sshkeys and /NAME/repos, and waits until it accepts connections. Commands alone
+   * change what it serves, unless an option sets WATCH_EVERY.
+   */
   async serve(name: string, port: number, options = ""): Promise<void> {
     await this.ok(`mkdir -p /${name}/sshkeys/repos /${name}/repos`);
     await this.ok(
-      `podman run --detach --name ${name} --publish 127.0.0.1:${port}:22 --volume /${name}/sshkeys:/sshkeys --volume /${name}/repos:/repos ${options} localhost/borgserver`,
+      `podman run --detach --name ${name} --publish 127.0.0.1:${port}:22 --volume /${name}/sshkeys:/sshkeys --volume /${name}/repos:/repos --env WATCH_EVERY=off ${options} localhost/borgserver`,
     );
     await this.listening(name);
   }

@@ -54,11 +54,16 @@ describe("a read-only root", () => {
     await containers.serve(
       "readonly",
       2231,
-      "--read-only --read-only-tmpfs=false --volume /var/lib/borgserver --volume /var/cache/borgserver --tmpfs /run --tmpfs /tmp",
+      "--env WATCH_EVERY=24h --read-only --read-only-tmpfs=false --volume /var/lib/borgserver --volume /var/cache/borgserver --tmpfs /run --tmpfs /tmp",
     );
     await backsUp("readonly", 2231);
     await containers.drop("readonly", "repos/more", "web");
-    expect((await containers.exec("readonly", "update-borgusers")).stdout).toContain("account more: added");
+    await containers.ok(
+      "for i in $(seq 100); do podman logs readonly 2>&1 | grep -q '/repos/more: created' && exit 0; sleep 0.1; done; exit 1",
+    );
+    expect((await containers.exec("readonly", "update-borgusers")).stdout).toBe(
+      "index: 2 accounts (2 repo), 2 keys\n",
+    );
     expect((await containers.exec("readonly", "list all")).stdout).toContain("/repos/web:\n");
     expect(await containers.exec("readonly", "/usr/local/lib/borgserver/health")).toMatchObject({ code: 0 });
   });

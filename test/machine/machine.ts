@@ -125,11 +125,14 @@ export class Machine {
 
   /**
    * Starts the server as the container does. Resolves when it listens, or with its exit where it does not start.
+   * @param env also whether it watches its key folder: it does not otherwise, so that commands alone change it
    * @param options for sshd, instead of those that the container has
    */
   async startServer(env: Record<string, string> = {}, options = ""): Promise<Result | null> {
     this.log = "";
-    const server = this.spawn(`exec /usr/local/lib/borgserver/entrypoint sshd ${options}`, { env });
+    const server = this.spawn(`exec /usr/local/lib/borgserver/entrypoint sshd ${options}`, {
+      env: { WATCH_EVERY: "off", ...env },
+    });
     server.stderr!.on("data", (chunk) => {
       this.log += chunk;
     });

@@ -42,6 +42,12 @@ test("the login path loads what it needs and nothing else", () => {
   ]);
 });
 
+test("the keeper, which stays, loads nothing of operators' commands", () => {
+  const loaded = reachable("keeper/keep.ts");
+  expect(loaded).toContain("keeper/watched-folder.ts");
+  for (const name of ["bun:sqlite", "commander"]) expect(loaded).not.toContain(name);
+});
+
 test("an SQLite for logins and one for commands, each opened in one place", () => {
   const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((file) =>
     file.endsWith(".ts"),
@@ -70,6 +76,10 @@ test("what computes touches neither files nor programs", () => {
     "keys/key-options.ts",
     "keys/public-key.ts",
     "keys/settings-file.ts",
+    "keeper/burst.ts",
+    "keeper/grace.ts",
+    "keeper/removal.ts",
+    "keeper/told-problems.ts",
     "login/forced-command.ts",
     "ledger/record.ts",
     "ledger/status.ts",
@@ -121,10 +131,8 @@ const rooms: Record<string, string[]> = {
   repositories: ["ground", "keys", "accounts", "sessions"],
   server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
   ledger: ["ground", "repositories"],
-  keeper: ["ground", "keys", "index", "ledger", "server"],
-  operator: [
-    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server", "keeper"],
-  ],
+  keeper: ["ground", "keys", "index", "sessions", "repositories", "ledger", "server"],
+  operator: ["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server"],
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");
 

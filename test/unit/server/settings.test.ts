@@ -14,6 +14,7 @@ test("an empty environment gives the defaults", () => {
       extraArguments: { repo: [], appendonly: [], restore: [], admin: [] },
       sandbox: "auto",
       deletions: "refused",
+      watchEvery: 30,
       logLevel: "INFO",
       timeZone: "UTC",
     },
@@ -36,6 +37,7 @@ const profile = /would write a file at every login/;
 const notAZone = /is not the name of a time zone/;
 const notToTheLetter = /\/usr\/share\/zoneinfo/;
 const notTheOwnersAlone = /what sessions write/;
+const notATime = /is not a time from 1s to 24h$/;
 const character = /character/;
 
 test.each([
@@ -54,6 +56,15 @@ test.each([
   ["BORG_SANDBOX", "on", notAValue],
   ["SSH_LOG_LEVEL", "info", notAValue],
   ["APPENDONLY_DELETIONS", "no", notAValue],
+  ["WATCH_EVERY", "0s", notATime],
+  ["WATCH_EVERY", "30", notATime],
+  ["WATCH_EVERY", "1.5m", notATime],
+  ["WATCH_EVERY", "-1s", notATime],
+  ["WATCH_EVERY", "1d", notATime],
+  ["WATCH_EVERY", "25h", notATime],
+  ["WATCH_EVERY", "86401s", notATime],
+  ["WATCH_EVERY", "OFF", notATime],
+  ["WATCH_EVERY", " 30s", notATime],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path", decidedByTheFolder],
   ["REPO_SERVE_EXTRA_ARGS", "--restrict-to-path=/", decidedByTheFolder],
   ["APPENDONLY_SERVE_EXTRA_ARGS", "--restrict-to-repo=/repos/x", decidedByTheFolder],
@@ -140,6 +151,16 @@ test("each of the values that a setting can have is taken, and a problem lists t
   expect(read({ BORG_SANDBOX: "on" }).problems[0]?.hint).toContain("auto, require, off");
 });
 
+test.each([
+  ["1s", 1],
+  ["5m", 300],
+  ["24h", 86_400],
+  ["86400s", 86_400],
+  ["off", null],
+])("WATCH_EVERY=%s is %s seconds", (WATCH_EVERY, watchEvery) => {
+  expect(read({ WATCH_EVERY })).toMatchObject({ problems: [], settings: { watchEvery } });
+});
+
 test("numeric ids may be high, and those of other accounts", () => {
   expect(read({ PUID: "99", PGID: "100" }).problems).toEqual([]);
   expect(read({ PUID: "4294967294", PGID: "101" }).problems).toEqual([]);
@@ -166,6 +187,8 @@ test("without a time zone database there is UTC, and nothing else", () => {
 test("settings, made into an environment, are read from it the same", () => {
   for (const environment of [
     {},
+    { WATCH_EVERY: "off" },
+    { WATCH_EVERY: "2m" },
     { PUID: "3", PGID: "4294967294", BORG_SANDBOX: "off", SSH_LOG_LEVEL: "VERBOSE", TZ: ":Europe/Berlin" },
     { REPO_SERVE_EXTRA_ARGS: " --storage-quota  5G\n--critical", BORG_SSHKEYS: " \n" },
   ]) {
