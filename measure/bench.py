@@ -11,11 +11,13 @@ In Python because that adds nothing between fork(2) and wait4(2), and every mach
 
 import base64
 import fcntl
+import hashlib
 import itertools
 import math
 import os
 import platform
 import pwd
+import random
 import re
 import select
 import shutil
@@ -172,14 +174,14 @@ def timed(action: Callable[[], object]) -> float:
 class Server:
     """An sshd that runs, and what it logs."""
 
-    def __init__(self, port: int, *words: str) -> None:
+    def __init__(self, port: int, *words: str, settings: dict[str, str] | None = None) -> None:
         self.port = port
         self.log_file = Path(f"{WORK}/{port}.log")
         with self.log_file.open("wb") as log:
             # As in the image, where tini reaps what sshd leaves behind.
             self.process = subprocess.Popen(
                 ["/usr/bin/tini", "-s", "--", *words],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | (settings or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -277,8 +279,9 @@ def pss(pid: int) -> int:
     return int(re.findall(r"(?m)^Pss: +(\d+) kB$", rollup)[0]) * 1024
 
 
-def start_ours() -> Server:
-    return Server(22, f"{LIBRARY}/entrypoint", "sshd")
+def start_ours(watch: str = "off") -> Server:
+    """Our server. Commands alone change what it serves, unless a part measures how it watches its key folder."""
+    return Server(22, f"{LIBRARY}/entrypoint", "sshd", settings={"WATCH_EVERY": watch})
 
 
 def start_peers() -> Server:
@@ -788,6 +791,98 @@ def measure_memory(bench: Bench) -> None:
     )
 
 
+def measure_keeper(bench: Bench) -> None:
+    """What is renamed into the key folder, until the next login goes by it; and what watching the folder costs."""
+    changes = 50
+    for accounts, most in [(10, 1), (100_000, 3)]:
+        client = bench.accounts_of(accounts)
+        restart(bench, "30s")
+        taken_up = Sample("wall", [change_key(bench, client, KEYS) for _ in range(changes)])
+        bench.line(
+            f"a key file renamed into place → the next login, {accounts:,} accounts, worst of {changes}",
+            taken_up,
+            "",
+            max(taken_up.values),
+            most,
+            "{:.2f} s",
+            "whoever adds a key tries it at once" if accounts == 10 else "the index is written anew as a whole",
+        )
+        time.sleep(40)  # a look follows each change
+        keeper = next(process for process in bench.ours.processes() if words_of(process) == [PROGRAM, "keep"])
+        before = keeper.cpu
+        time.sleep(60)
+        after = next(process for process in processes() if process.pid == keeper.pid)
+        bench.line(
+            f"the process that watches the key folder, {accounts:,} accounts, at rest: processor time in 60 s",
+            "",
+            "",
+            after.cpu - before,
+            0.03 if accounts == 10 else 0.6,
+            "{:.2f} s",
+            "two looks, at the folders alone"
+            if accounts == 10
+            else "and a share of one at all files, every few minutes",
+        )
+        memory = pss(keeper.pid) / 1e6
+        bench.line("the same, memory (PSS)", "", "", memory, 60, "{:.0f} MB", "most of it is the runtime's")
+
+    # A file system that tells of nothing: the files lie elsewhere, and are seen through FUSE.
+    client = bench.accounts_of(10)
+    far = f"{WORK}/far"
+    shutil.copytree(KEYS, far)
+    run("/usr/bin/bindfs", far, KEYS)
+    restart(bench, "2s")
+    looked = Sample("wall", [change_key(bench, client, far) for _ in range(20)])
+    run("/bin/umount", KEYS)
+    bench.line(
+        "the same by looking alone every 2 s, 10 accounts, worst of 20",
+        looked,
+        "",
+        max(looked.values),
+        3,
+        "{:.2f} s",
+        "no later than a second after the look",
+    )
+    restart(bench, "off")
+
+
+def restart(bench: Bench, watch: str) -> None:
+    bench.ours.stop()
+    bench.ours = start_ours(watch)
+    time.sleep(5)  # its first look is over
+
+
+def words_of(process: Process) -> list[str]:
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+def change_key(bench: Bench, account: str, folder: str) -> float:
+    """
+    Gives an account a key of its own beside our client's. Returns how long it took until an index with it was published,
+    which every login that begins from then on goes by, and has one begin.
+    """
+    key = random_key()
+    fingerprint = "SHA256:" + base64.b64encode(
+        hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    ).decode().rstrip("=")
+    Path(f"{folder}/.new").write_text(f"{bench.client_key}\n{key}\n")
+    time.sleep(2.5 + random.random())  # what that does is over
+    published = os.readlink(f"{STATE}/current")
+    begin = time.perf_counter()
+    os.rename(f"{folder}/.new", f"{folder}/{account}")
+    while os.readlink(f"{STATE}/current") == published:
+        time.sleep(0.002)
+        if time.perf_counter() - begin > 60:
+            sys.exit(f"bench: a change was not taken up within a minute:\n{bench.ours.last_words()}")
+    wall = time.perf_counter() - begin
+    program(PROGRAM, "authorized-keys", account, fingerprint, account="borgkeys", output=re.escape(key))()
+    program(*session(account, 22))()
+    return wall
+
+
 def measure_delay(bench: Bench) -> None:
     client = bench.accounts_of(1)
     put_far_away(0.020)
@@ -911,6 +1006,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "start": measure_start,
     "burst": measure_burst,
     "memory": measure_memory,
+    "keeper": measure_keeper,
     "delay": measure_delay,
     "transfer": measure_transfer,
 }
