@@ -76,7 +76,8 @@ export function accountsServed(file: string): Opening[] {
 
 /** Whether an account of a published index has settings of a file. */
 export function hasSettings(file: string): boolean {
-  return accountsServed(file).some(({ settings }) => settings !== undefined);
+  const some = `SELECT 1 FROM account WHERE coalesce(${settingsColumns}) IS NOT NULL LIMIT 1`;
+  return answerOr(false, () => withIndex(file, (index) => index.prepare(some).get() !== undefined));
 }
 
 const settingsColumns = "repository, quota, late_after, deletions, archived";

@@ -36,7 +36,7 @@ export function gatherAccounts(
   const borg = borgAccount({ borgKeys, timeZone }).account;
   const found = borg ? [...read.accounts, borg] : read.accounts;
   const settings = readSettingsFolder(folder);
-  const { accounts, problems } = withSettings(folder, found, settings);
+  const { accounts, problems } = withSettings(folder, found, settings, reading.served);
   return {
     ...read,
     accounts,

@@ -18,6 +18,8 @@ export interface Reading {
   published?: PublishedFiles | undefined;
   /** How that is judged; by default by what stat(2) says. */
   trust?: Trust | undefined;
+  /** Gives the names of the accounts that are published. */
+  served?: (() => ReadonlySet<string>) | undefined;
   /** As parsePublicKey takes it. */
   timeZone?: string | undefined;
   progress?: Progress | undefined;

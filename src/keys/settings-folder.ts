@@ -61,11 +61,17 @@ export function readSettingsFolder(folder: string): SettingsFiles {
   return { exists: true, common, own, problems };
 }
 
-/** Gives each account its settings, its own before those of all. @returns also the problems that show only here */
+/**
+ * Gives each account its settings, its own before those of all.
+ * @param served gives the accounts that are published now: the settings of one whose key file has just gone must not keep its
+ * keys from being taken away
+ * @returns also the problems that show only here
+ */
 export function withSettings(
   folder: string,
   accounts: readonly FoundAccount[],
   { common, own }: SettingsFiles,
+  served: () => ReadonlySet<string> = () => new Set(),
 ): { accounts: FoundAccount[]; problems: Problem[] } {
   const hasCommon = Object.keys(common).length > 0;
   const left = new Set(own.keys());
@@ -82,12 +88,15 @@ export function withSettings(
       });
     return settings || hasCommon ? { ...account, settings: { ...common, ...settings } } : account;
   });
-  for (const name of left)
+  const published = left.size > 0 ? served() : new Set<string>();
+  for (const name of left) {
+    if (published.has(name)) continue;
     problems.push({
       where: sourceOf(name),
       text: "there is no account of this name",
       hint: "Remove the file, or rename it to the name of its account's key file.",
     });
+  }
   problems.push(...repositoriesOfOneName(complete, sourceOf));
   return { accounts: complete, problems };
 }

@@ -11,7 +11,7 @@ import { gidOfAccount, roleGids, systemNames } from "../accounts/system-accounts
 import { wantedAccounts } from "../accounts/wanted-accounts.ts";
 import { publishGeneration } from "../index/generation.ts";
 import { buildIndex, type IndexContent } from "../index/publish.ts";
-import { hasSettings, publishedFiles, rolesInIndex } from "../index/read.ts";
+import { accountsServed, hasSettings, publishedFiles, rolesInIndex } from "../index/read.ts";
 import { countServed, rolesServed, writeServed } from "../index/served.ts";
 import type { FoundAccount } from "../keys/account.ts";
 import type { Trust } from "../keys/file-state.ts";
@@ -49,7 +49,8 @@ export interface Checked extends Gathered {
 export function check(inForce: InForce, trust: Trust | "nothing", progress: Progress): Checked {
   const { borgKeys, timeZone } = inForce.settings;
   const unchanged = trust === "nothing" ? {} : { published: publishedFiles(indexFile), trust };
-  const reading = { ...unchanged, timeZone, progress };
+  const served = () => new Set(accountsServed(indexFile).map(({ name }) => name));
+  const reading = { ...unchanged, served, timeZone, progress };
   const gathered = gatherAccounts(keyFolder, borgKeys, systemNames(readAccountFiles()), reading);
   const lost = [...lostFolders(gathered.missing), ...lostSettings(gathered.hasSettings)];
   const unkept = unkeptRoles(gathered.accounts, inForce);

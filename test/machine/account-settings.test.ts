@@ -135,6 +135,19 @@ test("what is wrong in a settings file is told with its line, and the old index 
   await rebuild();
 });
 
+test("settings that are left behind keep no key from being taken away, and are told the next time", async () => {
+  await machine.write("/sshkeys/settings/web", 'quota = "100M"\n');
+  await rebuild();
+  await machine.ok("mv /sshkeys/repos/web /client/web-keys");
+  expect(await rebuild()).toContain("account web: removed");
+  expect((await machine.ssh("web", "web@127.0.0.1 borg serve")).stderr).toContain("Permission denied");
+  const { code, stderr } = await machine.run("index rebuild");
+  expect(code).toBe(3);
+  expect(stderr).toContain("/sshkeys/settings/web: there is no account of this name");
+  await machine.ok("mv /client/web-keys /sshkeys/repos/web; rm /sshkeys/settings/web");
+  await rebuild();
+});
+
 test("a folder of settings that is lost takes nothing back", async () => {
   await machine.ok("mv /sshkeys/settings /client/lost");
   const { code, stderr } = await machine.run("index rebuild");

@@ -164,6 +164,11 @@ describe("the folder", () => {
     ]);
   });
 
+  test("an account that is still published may leave its settings behind", () => {
+    const path = folder({ gone: "" });
+    expect(withSettings(path, [], readSettingsFolder(path), () => new Set(["gone"])).problems).toEqual([]);
+  });
+
   test("need not be there", () => {
     expect(readSettingsFolder("/nonexistent")).toEqual({
       exists: false,
