@@ -58,9 +58,9 @@ def lacks(version: int, can_filter: bool) -> list[str]:
     missing = []
     if version == 0:
         missing.append("the kernel has no Landlock (Linux 5.13 or later, in the list of its security modules)")
-    elif version < 3:
-        missing.append("before Linux 6.2 it lets sessions empty each other's files")
     if not can_filter:
+        if 0 < version < 3:
+            missing.append("before Linux 6.2 it lets sessions empty each other's files")
         if 0 < version < 6:
             missing.append("before Linux 6.12 it lets them signal each other")
         missing.append("system calls are not filtered (seccomp, python3-seccomp)")
@@ -125,12 +125,13 @@ def _allow(ruleset: int, rights: int, path: str) -> None:
 
 
 # What borg serve does in its repository, and Python and glibc by themselves. Not in it, so EPERM: programs, processes,
-# sockets, signals; modes, owners, times and attributes of files; links by name, devices; limits, keys, namespaces.
+# sockets, signals; modes, owners, times and attributes of files; links by name, devices; limits, keys, namespaces. Nor
+# truncate(2): borg empties files that it opened to write, and Landlock before version 3 knows nothing of it.
 _ALLOWED = """
 read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3
 stat lstat fstat newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat statfs fstatfs getcwd
 chdir fchdir getdents getdents64 rename renameat renameat2 link linkat unlink unlinkat rmdir mkdir mkdirat umask
-truncate ftruncate fallocate fadvise64 fsync fdatasync sync_file_range syncfs flock
+ftruncate fallocate fadvise64 fsync fdatasync sync_file_range syncfs flock
 munmap mremap madvise brk msync mincore futex set_robust_list set_tid_address rseq membarrier
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack pause restart_syscall setitimer getitimer alarm
 poll ppoll select pselect6 nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times
@@ -176,6 +177,7 @@ def prepare() -> bool:
     arch = seccomp.Arch()
     allowed = {*_ALLOWED}
     modes = {"open": 2, "openat": 3, "creat": 1}
+    flags = {"open": 1, "openat": 2}
     conditional = {"kill", "ioctl", "fcntl", "mmap", "mprotect", "clone3", *modes}
     known = set()
     for number in range(1024):
@@ -201,8 +203,15 @@ def prepare() -> bool:
     for name in ("mmap", "mprotect"):
         when(name, seccomp.Arg(2, seccomp.MASKED_EQ, 4, 0))
     # A new file's mode without S_ISUID and S_ISGID. openat2(2) has it where a filter cannot look.
+    # Not O_TRUNC with O_RDONLY, which empties a file as truncate(2) does (Landlock before version 3).
+    to_write = ((os.O_TRUNC, 0), (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR))
     for name in modes.keys() & known:
-        when(name, seccomp.Arg(modes[name], seccomp.MASKED_EQ, 0o6000, 0))
+        mode = seccomp.Arg(modes[name], seccomp.MASKED_EQ, 0o6000, 0)
+        if name in flags:
+            for mask, value in to_write:
+                when(name, mode, seccomp.Arg(flags[name], seccomp.MASKED_EQ, mask, value))
+        else:
+            when(name, mode)
     with tempfile.TemporaryFile() as file:
         wall.export_bpf(file)
         file.seek(0)

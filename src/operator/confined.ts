@@ -14,7 +14,7 @@ export function wallInForce({ settings, walled, isServing }: InForce): boolean {
     if (reason !== "")
       throw new OperatorError(
         `BORG_SANDBOX is "require", and the kernel cannot fully confine borg here: ${reason}`,
-        "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+        "Use a kernel with Landlock (5.13 or later) and the image as it is, or set it to auto.",
         exitCode.settingProblems,
       );
   }

@@ -133,7 +133,7 @@ function checkEverything(environment: Environment): Found {
     problems.push({
       where: "BORG_SANDBOX",
       text: `sessions cannot be fully confined by the kernel here: ${reason}`,
-      hint: "Use a kernel with Landlock (6.2 or later) and the image as it is, or set it to auto.",
+      hint: "Use a kernel with Landlock (5.13 or later) and the image as it is, or set it to auto.",
     });
 
   const unguarded = owner ? proveGuard(owner) : "";

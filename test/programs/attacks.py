@@ -5,7 +5,8 @@ other, and what refuses each. Beside an installed guard.py, and named by it, it 
     import attacks
     attacks.install(GuardedServer)
 
-Answers with a line of JSON for each try: {"name", "layer", "expected", "errno"}; errno is null where it succeeded.
+Answers with a line of JSON for each try: {"name", "layer", "expected", "since", "older", "errno"}; errno is null where
+it succeeded.
 /repos/web/targets names what is to be reached: {"session": PID, "operator": PID, "resident": PID}. The file
 /client/without-filter leaves the filter of system calls away, so that Landlock has to refuse alone.
 
@@ -44,6 +45,26 @@ class Try(NamedTuple):
     expected: str | None
     attempt: Callable[[], object]
 
+
+# The version of Landlock that refuses it first, where that is not the first one.
+SINCE = {
+    "empty a file of another repository": 3,
+    "connect by TCP": 4,
+    "listen by TCP": 4,
+    "ask whether another session is there": 6,
+    "signal another session": 6,
+    "signal an operator's process": 6,
+    "signal one thread": 6,
+    "queue a signal": 6,
+    "signal by pidfd": 6,
+    "connect to an abstract socket": 6,
+}
+# What the error is behind the whole wall where Landlock is older, or not there at all, if that cannot be told from the
+# one that is expected: EACCES and EXDEV are Landlock's, the others are the filter's and stay.
+OLDER = {
+    "ask whether another session is there": None,
+    "open a terminal": "ENOSYS",
+}
 
 TRIES: list[Try] = []
 # Those of a session that may only restore, in its own repository.
@@ -109,6 +130,16 @@ def write(path: str) -> None:
 def make(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     os.remove(path)
+
+
+def empty(path: str) -> None:
+    file = os.open(path, os.O_WRONLY)
+    os.ftruncate(file, 0)
+    os.close(file)
+
+
+def empty_by_reading(path: str) -> None:
+    os.close(os.open(path, os.O_RDONLY | os.O_TRUNC))
 
 
 def path_only(path: str) -> int:
@@ -295,7 +326,8 @@ add("exchange a file with another repository's", "files", "EACCES", exchange)
 add("link a file out of another repository", "files", "EXDEV", lambda: link(f"{OTHER}/file", f"{OWN}/stolen"))
 add("link a file out of another repository by descriptor", "files", "EXDEV", link_by_descriptor)
 add("link a file into another repository", "files", "EACCES", lambda: link(f"{OWN}/file", f"{OTHER}/planted"))
-add("empty a file of another repository", "files", "EACCES", lambda: os.truncate(f"{OTHER}/file", 0))
+add("empty a file of another repository", "files", "EPERM", lambda: os.truncate(f"{OTHER}/file", 0))
+add("empty a file of another repository by opening it", "files", "ENOSYS", lambda: empty_by_reading(f"{OTHER}/file"))
 add(
     *("make a symlink in another repository", "files", "EPERM"),
     lambda: then_remove(lambda path: os.symlink("/etc", path), f"{OTHER}/symlink"),
@@ -335,6 +367,8 @@ add("write its own memory by /proc", "rights", "EACCES", lambda: write("/proc/se
 add("open a terminal", "files", "EACCES", os.openpty)
 
 # What its own repository's files are, and other repositories'.
+add("empty a file by its name", "calls", "EPERM", lambda: os.truncate(f"{OWN}/file", 0))
+add("empty a file that it opens to read", "calls", "ENOSYS", lambda: empty_by_reading(f"{OWN}/file"))
 add("change a mode", "calls", "EPERM", lambda: os.chmod(f"{OWN}/file", 0o600))
 add("change a mode in another repository", "calls", "EPERM", lambda: os.chmod(f"{OTHER}/file", 0o600))
 add("change a group", "calls", "EPERM", lambda: os.chown(f"{OWN}/file", -1, os.getgid()))
@@ -484,7 +518,7 @@ for _name, _attempt in (
     ("remove a file of its own repository", lambda: remake(f"{OWN}/file")),
     ("rename a file of its own repository", lambda: there_and_back(f"{OWN}/file", f"{OWN}/moved")),
     ("link a file of its own repository", lambda: link(f"{OWN}/file", f"{OWN}/linked")),
-    ("empty a file of its own repository", lambda: os.truncate(f"{OWN}/file", 0)),
+    ("empty a file of its own repository", lambda: empty(f"{OWN}/file")),
 ):
     RESTORING.append(Try(_name, "restoring", "EACCES", _attempt))
 # What every session may do: without it the refusals above would say little.
@@ -502,7 +536,11 @@ def say(each: Try) -> None:
         number = errno.errorcode.get(error.errno or 0, str(error))
     except Exception as error:
         number = repr(error)
-    line = {"name": each.name, "layer": each.layer, "expected": each.expected, "errno": number}
+    older = OLDER.get(each.name, None if each.expected in ("EACCES", "EXDEV") else each.expected)
+    line = {
+        **{"name": each.name, "layer": each.layer, "expected": each.expected, "errno": number},
+        **{"since": SINCE.get(each.name, 1), "older": older},
+    }
     os.write(1, (json.dumps(line) + "\n").encode())
 
 
