@@ -68,6 +68,6 @@ function setMode(path: string): void {
   try {
     chmodSync(path, (statSync(path).mode & 0o7777) | directoryMode);
   } catch {
-    // Many network shares have no modes. Backups work without them; new files then get the role's group.
+    // Many network shares have no modes. Backups work without them.
   }
 }

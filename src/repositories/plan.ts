@@ -16,11 +16,8 @@ export interface RepositoryPlan {
   blocked: Problem[];
 }
 
-/**
- * For the owner only, and set-group-ID: what a session makes inside gets the directory's group (inode(7)), not the
- * role group that the session runs with.
- */
-export const directoryMode = 0o2700;
+/** For the owner only. What a session makes inside is the owner's, group included, because its process is. */
+export const directoryMode = 0o700;
 
 /** The paths of the directories that accounts have. */
 export function accountPaths(accounts: readonly Opening[]): Set<string> {

@@ -34,10 +34,6 @@ const needed = { CHOWN: 0, DAC_OVERRIDE: 1, FOWNER: 3, SETGID: 6, SETUID: 7, SYS
 
 /** Capabilities that a start can do without, with what is lost. */
 const useful = {
-  FSETID: {
-    bit: 4,
-    cost: "files in repositories get the group of the account's role instead of the repositories' group",
-  },
   KILL: {
     bit: 5,
     cost: "sessions cannot be asked to end: a stop leaves their locks, and what a removed key opened stays open",

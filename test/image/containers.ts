@@ -5,7 +5,6 @@ export const capabilities = [
   "CHOWN",
   "DAC_OVERRIDE",
   "FOWNER",
-  "FSETID",
   "KILL",
   "NET_BIND_SERVICE",
   "SETGID",

@@ -72,14 +72,12 @@ describe("capabilities that are missing", () => {
       .map((name) => `--cap-add ${name}`)
       .join(" ")}`;
 
-  test.each([
-    ["KILL", /WARNING: without the capability KILL, sessions cannot be asked to end/],
-    ["FSETID", /WARNING: without the capability FSETID, files in repositories get the group/],
-  ])("%s: the server starts, and says what is lost", async (name, line) => {
-    const [server, port] = [`no${name.toLowerCase()}`, name === "KILL" ? 2243 : 2244];
-    await serve(server, port, without(name));
-    expect(await containers.log(server)).toMatch(line);
-    expect((await containers.log(server)).match(/WARNING/g)).toHaveLength(1);
+  test("KILL: the server starts, and says what is lost", async () => {
+    await serve("nokill", 2243, without("KILL"));
+    expect(await containers.log("nokill")).toMatch(
+      /WARNING: without the capability KILL, sessions cannot be asked to end/,
+    );
+    expect((await containers.log("nokill")).match(/WARNING/g)).toHaveLength(1);
   });
 
   const run = (options: string, words = "sshd") =>

@@ -204,7 +204,7 @@ test("directories are made where the storage is closed to root and open to its o
   const squashed = `setpriv --bounding-set ${rights} --inh-caps ${rights}`;
   await machine.ok("cp /client/web.pub /sshkeys/repos/squashed");
   expect(await machine.ok(`${squashed} update-borgusers`)).toContain("/repos/squashed: created");
-  expect(await machine.ok("stat -c '%u:%g %a' /repos/squashed")).toBe("1000:1000 2700\n");
+  expect(await machine.ok("stat -c '%u:%g %a' /repos/squashed")).toBe("1000:1000 700\n");
   await machine.ok(
     "/usr/local/lib/borgserver/borg init -e none /repos/squashed; chown -R 1000:1000 /repos/squashed",
   );
@@ -239,7 +239,7 @@ test("ten thousand accounts come and go", async () => {
   expect(output).toContain("index: 10002 accounts (10001 repo, 1 admin), 10002 keys\n");
   expect(
     await machine.ok("id -gn host-9999.example.org; stat -c '%u:%g %a' /repos/host-9999.example.org"),
-  ).toBe("borg-repo\n1000:1000 2700\n");
+  ).toBe("borg-repo\n1000:1000 700\n");
   await machine.ok(
     "rm -r /sshkeys/repos && mkdir /sshkeys/repos && cp /client/web.pub /sshkeys/repos/web && update-borgusers",
   );

@@ -196,7 +196,7 @@ test("where nothing can be written a session is served all the same, and the log
 
 test("no session reaches what is recorded of it", async () => {
   expect(await machine.ok("stat -c '%a %u' /repos/.borgserver/backup /repos/.borgserver/backup/open")).toBe(
-    "2700 1000\n2700 1000\n",
+    "700 1000\n700 1000\n",
   );
   expect(
     (

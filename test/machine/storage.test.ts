@@ -34,7 +34,7 @@ const state = () =>
 /** Runs the next update, when all is well again. */
 async function isRepaired(): Promise<void> {
   await machine.ok("update-borgusers");
-  expect(await machine.ok("stat -c '%u:%g %a' /repos/new")).toBe("1000:1000 2700\n");
+  expect(await machine.ok("stat -c '%u:%g %a' /repos/new")).toBe("1000:1000 700\n");
   expect(await mayLogIn("new")).toBe(true);
   await machine.ok("rm /sshkeys/repos/new; update-borgusers; rmdir /repos/new");
 }

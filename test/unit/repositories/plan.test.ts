@@ -14,7 +14,7 @@ const stats = (of: Partial<Stats> = {}) =>
   ({
     uid: 1000,
     gid: 1000,
-    mode: 0o42700,
+    mode: 0o40700,
     dev: 1,
     ino: inodes++,
     isDirectory: () => true,
@@ -170,11 +170,11 @@ test("the folder of all repositories is made, left alone where it is a link, or 
     ).toEqual(mayReown ? ["/repos/a"] : []);
 });
 
-test("the set-group-ID bit and the owner's rights are given where one is missing, and nothing is taken away", () => {
+test("the owner's rights are given where one is missing, and nothing is taken away", () => {
   for (const [mode, expected] of [
     [0o42700, []],
     [0o42777, []],
-    [0o40700, ["/repos/a"]],
+    [0o40700, []],
     [0o42600, ["/repos/a"]],
     [0o42500, ["/repos/a"]],
   ] as const)
