@@ -24,6 +24,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import time
 import traceback
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -52,6 +53,8 @@ LOG = 4
 PATIENCE = 10
 # An account's name has 255 bytes at most; the words come from the index, but for how much to log.
 LARGEST_MESSAGE = 65536
+# How many lines a minute the log gets about requests for other accounts' sessions, whoever makes them how often.
+LINES_A_MINUTE = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -107,6 +110,31 @@ class Account(NamedTuple):
         return ["borg", "serve", *restriction, *self.extra_arguments, *limit]
 
 
+class Lines:
+    """So many lines a minute, for all children: a pipe that holds a byte for each, which one child alone can take."""
+
+    def __init__(self) -> None:
+        self.left, self.new = os.pipe()
+        os.set_blocking(self.left, False)
+        self.renewed = float("-inf")
+
+    def renew(self) -> None:
+        """In the process that forks, before it does."""
+        now = time.monotonic()
+        if now - self.renewed < 60:
+            return
+        self.renewed = now
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.left, LINES_A_MINUTE)
+        os.write(self.new, bytes(LINES_A_MINUTE))
+
+    def take(self) -> bool:
+        try:
+            return len(os.read(self.left, 1)) > 0
+        except BlockingIOError:
+            return False
+
+
 class Resident:
     """The process that forks. It stays root, to become others, and keeps no other right of root's."""
 
@@ -116,6 +144,7 @@ class Resident:
         self.title = Title()
         wall.prepare()
         self.memory = _memory() * 3 // 4
+        self.lines = Lines()
         self.ended = self._start_recorder()
         self.listener = _listen()
 
@@ -153,6 +182,7 @@ class Resident:
                 asking, _ = self.listener.accept()
             except ConnectionError:
                 continue
+            self.lines.renew()
             try:
                 child = os.fork()
             except OSError as error:
@@ -176,6 +206,11 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
         request = _receive(asking)
         account = _look_up(request.account)
         if account is None or account.uid != uid:
+            # The name is one of the index, so it can be printed.
+            if account is not None and resident.lines.take():
+                _log(
+                    f"a process of id {uid} asked for a session of {request.account}, which is not its account: refused"
+                )
             raise Refusal("this account is not served any more.")
         if request.options[:1] == ["status"]:
             _tell_status(asking, request)

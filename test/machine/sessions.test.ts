@@ -194,6 +194,22 @@ describe("a request for borg serve", () => {
       expect(await ask(user, uid, command)).toMatchObject({ code: 1, stderr: `borgserver: ${why}\n` });
   });
 
+  test("that asks for another account's is told to the operator, in no more than ten lines a minute", async () => {
+    const uid = (await machine.ok("getent passwd web | cut -d: -f3")).trim();
+    const line = `a process of id ${uid} asked for a session of boss, which is not its account: refused`;
+    const count = () => machine.log.split(line).length - 1;
+    const before = count();
+    await machine.ok("kill -9 $(pgrep -x borg-resident)"); // the next one has told nothing yet
+    await machine.ok(
+      `for each in $(seq 60); do
+         USER=boss SSH_ORIGINAL_COMMAND='borg serve' setpriv --reuid ${uid} --regid 60902 --clear-groups \
+           /usr/local/lib/borgserver/session -c 'borg serve --restrict-to-path /repos' </dev/null 2>/dev/null && exit 1
+       done; exit 0`,
+    );
+    // A minute may end in between.
+    await expect.poll(() => count() - before, { timeout: 10_000 }).toBeOneOf([10, 20]);
+  });
+
   test("is nothing that may be asked of that process in another form", async () => {
     const residents = () => machine.ok("pgrep -x borg-resident");
     const before = await residents();
