@@ -38,17 +38,17 @@ const logged = (text: string) => machine.log.split(text).length - 1;
 const rename = (from: string, to: string) =>
   machine.ok(`cp ${from} "$(dirname ${to})/.new" && mv "$(dirname ${to})/.new" ${to}`);
 
-/** A backup that is under way until something is written to /client/NAME. */
+/** A backup that is under way until it is told to finish. */
 async function longBackup(name: string, key: string) {
-  await machine.ok(`mkfifo /client/${name}`);
+  await machine.ok(`mkfifo /client/more-${name}`);
   const ended = finished(
     machine.spawn(
-      `{ head -c 3000000 /dev/urandom; cat /client/${name}; } | borg create ${at(name)}::long -`,
+      `{ head -c 3000000 /dev/urandom; cat /client/more-${name}; } | borg create ${at(name)}::long -`,
       { env: machine.client(key) },
     ),
   );
   await machine.ok(`until [ -e /repos/${name}/lock.exclusive ]; do sleep 0.1; done`);
-  return { ended, finish: () => machine.ok(`echo the end >/client/${name}`) };
+  return { ended, finish: () => machine.ok(`echo the end >/client/more-${name}`) };
 }
 
 test("a file that vanished shuts the door at once, and ends what is open when it has been gone for a minute", async () => {
