@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { finished, Machine, programs } from "./machine.ts";
+import { finished, Machine, programs, unfolded } from "./machine.ts";
 
 let machine: Machine;
 beforeAll(async () => {
@@ -13,8 +13,17 @@ const prepare = (options = "", env = {}) => machine.run(`borgserver prepare ${op
 
 describe("a server without a key", () => {
   test("starts, and says where keys belong", async () => {
-    const told = "there are no keys yet\n  Put public keys into /sshkeys/repos";
-    expect(await prepare()).toMatchObject({ code: 0, stderr: expect.stringContaining(told) });
+    const told = "there are no keys yet. Put public keys into /sshkeys/repos";
+    for (const [WATCH_EVERY, how] of [
+      ["30s", ", or set BORG_SSHKEYS.\n"],
+      ["off", " and run update-borgusers, or set BORG_SSHKEYS.\n"],
+    ] as const) {
+      const { code, stderr } = await prepare("", { WATCH_EVERY });
+      expect({ code, told: unfolded(stderr) }).toEqual({
+        code: 0,
+        told: expect.stringContaining(told + how),
+      });
+    }
     await machine.drop("repos/web");
     expect(await prepare()).toMatchObject({ code: 0, stderr: expect.not.stringContaining("no keys yet") });
     await machine.ok("rm /sshkeys/repos/web; update-borgusers; rmdir /repos/web");
