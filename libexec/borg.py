@@ -95,6 +95,14 @@ if sys.argv[1:] == ["read-state"]:
 
     state.main()
     raise SystemExit
+# An operator's command, in the server's container (src/operator/borg.ts): what it does is recorded as a session's is.
+if os.environ.get("BORG_HOST_ID") == os.uname().nodename and sys.argv[1:2] != ["serve"]:
+    import contextlib
+
+    import record
+
+    with contextlib.suppress(OSError):
+        record.begin_command()
 # An operator's command (src/operator/confined.ts).
 if "BORGSERVER_WALL" in os.environ:
     wall.close_in([*wall.SYSTEM, *map(tuple, json.loads(os.environ.pop("BORGSERVER_WALL")))], narrow=False)

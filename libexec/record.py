@@ -7,6 +7,7 @@ recorder, a process beside it, makes the line when its process is gone, also whe
 
     record.begin(…)     in a session's process, as the owner, before the wall
     record.install()    once in the process that forks: the repository and the server that count
+    record.begin_command()   in an operator's command, before the wall
     record.run(pipe)    the recorder's life
 """
 
@@ -24,8 +25,11 @@ import borg.archiver
 import borg.remote
 import guard
 from borg.helpers import Manifest
+from borg.repository import Repository
 
 RECORDS = "/repos/.borgserver"
+# In seconds: how soon an operator's command that has ended is seen.
+OFTEN = 10
 
 # A file has the counters, each of eight bytes in the machine's order, then the client's version, who it is of, and the
 # repository that it opened.
@@ -60,6 +64,10 @@ _count: Any = memoryview(_file).cast("Q")
 
 def folder() -> str:
     return f"{RECORDS}/{os.uname().nodename}"
+
+
+# The role of an operator's command.
+OPERATOR = "operator"
 
 
 class Login(NamedTuple):
@@ -131,8 +139,10 @@ class RecordedServer(guard.GuardedServer):
         return super().negotiate(client_data)
 
 
-class RecordedRepository(guard.GuardedRepository):
-    """Counts what succeeded, and what was refused."""
+class _Counting(Repository):  # type: ignore[misc]
+    """A repository that counts what succeeded, and what was refused."""
+
+    lock: Any
 
     @functools.cached_property
     def _committed_before(self) -> int:
@@ -140,24 +150,27 @@ class RecordedRepository(guard.GuardedRepository):
         committed = self.get_index_transaction_id()
         return -1 if committed is None else committed
 
-    @guard.instead_of(guard.GuardedRepository.open)
+    @guard.instead_of(Repository.open)
     def open(self, *arguments: Any, **options: Any) -> None:
         super().open(*arguments, **options)
         path = os.fsencode(self.path)[: _SIZE - _OPENED_AT]
         _file[_OPENED_AT : _OPENED_AT + len(path)] = path
         if self.created:
             _count[_CREATES] += 1
-        _count[_EXCLUSIVE] = self.lock.got_exclusive_lock()
+        _count[_EXCLUSIVE] = self.lock is not None and self.lock.got_exclusive_lock()
 
-    @guard.instead_of(guard.GuardedRepository.list)
+    @guard.instead_of(Repository.list)
     def list(self, *arguments: Any, **options: Any) -> Any:
         ids = super().list(*arguments, **options)
         _count[_LISTS] += 1
         return ids
 
+    def _before_delete(self) -> None:
+        pass
+
     _has_deleted = False
 
-    @guard.instead_of(guard.GuardedRepository.get)
+    @guard.instead_of(Repository.get)
     def get(self, *arguments: Any, **options: Any) -> Any:
         data = super().get(*arguments, **options)
         _count[_GETS] += 1
@@ -168,7 +181,7 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_LAST] = time.time_ns()
         return data
 
-    @guard.instead_of(guard.GuardedRepository.put)
+    @guard.instead_of(Repository.put)
     def put(self, id: bytes, data: bytes, wait: bool = True) -> None:
         self._committed_before  # noqa: B018 - seen before the first change
         with _or_refused():
@@ -178,10 +191,10 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_SINCE_COMMIT] += 1
         _count[_LAST] = time.time_ns()
 
-    @guard.instead_of(guard.GuardedRepository.delete)
+    @guard.instead_of(Repository.delete)
     def delete(self, id: bytes, wait: bool = True) -> None:
         with _or_refused():
-            self._demand_lock()  # before the index is looked into
+            self._before_delete()
             was_before = id in self and self.index[id][0] <= self._committed_before
             super().delete(id)
         self._has_deleted = True
@@ -190,7 +203,7 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_SINCE_COMMIT] += 1
         _count[_LAST] = time.time_ns()
 
-    @guard.instead_of(guard.GuardedRepository.commit)
+    @guard.instead_of(Repository.commit)
     def commit(self, **options: Any) -> None:
         with _or_refused():
             super().commit(**options)
@@ -200,7 +213,7 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_TRANSACTION] = self.get_index_transaction_id() or 0
         _count[_LAST] = _count[_COMMITTED] = time.time_ns()
 
-    @guard.instead_of(guard.GuardedRepository.check)
+    @guard.instead_of(Repository.check)
     def check(self, **options: Any) -> Any:
         with _or_refused():
             done = super().check(**options)
@@ -212,7 +225,7 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_LAST] = time.time_ns()
         return done
 
-    @guard.instead_of(guard.GuardedRepository.destroy)
+    @guard.instead_of(Repository.destroy)
     def destroy(self) -> None:
         with _or_refused():
             super().destroy()
@@ -220,19 +233,26 @@ class RecordedRepository(guard.GuardedRepository):
         _count[_SINCE_COMMIT] = 0
         _count[_LAST] = time.time_ns()
 
-    @guard.instead_of(guard.GuardedRepository.break_lock)
+    @guard.instead_of(Repository.break_lock)
     def break_lock(self) -> None:
         with _or_refused():
             super().break_lock()
         _count[_BROKEN_LOCKS] += 1
         _count[_LAST] = time.time_ns()
 
-    @guard.instead_of(guard.GuardedRepository.save_key)
+    @guard.instead_of(Repository.save_key)
     def save_key(self, keydata: bytes) -> None:
         with _or_refused():
             super().save_key(keydata)
         _count[_KEYS] += 1
         _count[_LAST] = time.time_ns()
+
+
+class RecordedRepository(_Counting, guard.GuardedRepository):
+    """What a client's calls reach."""
+
+    def _before_delete(self) -> None:
+        self._demand_lock()  # before the index is looked into
 
 
 class _or_refused:  # noqa: N801 - reads as a statement
@@ -251,6 +271,12 @@ def install() -> None:
     guard.install()
     borg.remote.Repository = RecordedRepository
     borg.archiver.RepositoryServer = RecordedServer
+
+
+def begin_command() -> None:
+    """Has an operator's command count, on the repository that it opens by its path."""
+    begin("", OPERATOR, Login("", ""))
+    borg.archiver.Repository = _Counting
 
 
 # What is made of it.
@@ -315,8 +341,11 @@ def sentence_of(line: dict[str, Any]) -> str:
     """The line of a session for people: who, from where, what, how much, how it ended."""
     seconds = max(0, line["ended"] - line["began"]) / 1e9
     done = line["kind"] + ("" if line["complete"] else ", broken off")
+    who = f"session of {line['account']} ({line['role']}) from {line['address'] or 'an unknown address'}"
+    if line["role"] == OPERATOR:
+        return f"an operator's command on {line['repository']}: {done}; {seconds:.0f} s"
     return (
-        f"session of {line['account']} ({line['role']}) from {line['address'] or 'an unknown address'}: {done};"
+        f"{who}: {done};"
         f" {_bytes(line['bytes_in'])} in, {_bytes(line['bytes_out'])} out, {line['puts']} objects put,"
         f" {line['deletes']} deleted{', ' + str(line['refused']) + ' refused' if line['refused'] else ''};"
         f" {seconds:.0f} s; borg {line['borg'] or 'unknown'}, {line['key'] or 'an unknown key'}"
@@ -350,7 +379,8 @@ def collect() -> list[int]:
                 running.append(int(process.split(" ")[0]))
                 continue
             line = line_of(content.ljust(_SIZE, b"\0"))
-            if line is not None:
+            # What an operator only read is nobody's news.
+            if line is not None and (line["role"] != OPERATOR or line["kind"] != "read"):
                 _append(at, {"id": name, **line})
             os.remove(path)
         except (OSError, ValueError, KeyError) as error:
@@ -383,8 +413,8 @@ def _append(at: str, line: dict[str, Any]) -> None:
 
 def run(ended: int) -> NoReturn:
     """
-    The recorder: looks when the process that serves sessions writes into this pipe that one has ended, and when one ends
-    that was there before it. Ends with that process.
+    The recorder: looks when the process that serves sessions writes into this pipe that one has ended, when one ends that
+    was there before it, and now and then for operators' commands. Ends with that process.
     """
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -393,7 +423,7 @@ def run(ended: int) -> NoReturn:
             poll.register(os.pidfd_open(pid), select.POLLIN)
     while True:
         collect()
-        for descriptor, _ in poll.poll():
+        for descriptor, _ in poll.poll(OFTEN * 1000):
             if descriptor != ended:
                 poll.unregister(descriptor)
                 os.close(descriptor)

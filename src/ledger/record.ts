@@ -13,7 +13,8 @@ export interface SessionRecord {
   /** Unlike that of any other session of its node. */
   id: string;
   account: string;
-  role: Role;
+  /** That of the account, or "operator" for a command on the server. */
+  role: Role | "operator";
   address: string;
   /** The fingerprint of the key that let it in. */
   key: string;
@@ -61,7 +62,7 @@ export function parseRecord(line: string): SessionRecord | null {
     return typeof value === "boolean" ? value : null;
   };
   const [id, account, began, ended] = [text("id"), text("account"), time("began"), time("ended")];
-  const role = roleNames.find((name) => name === said.role);
+  const role = [...roleNames, "operator" as const].find((name) => name === said.role);
   const kind = kinds.find((name) => name === said.kind);
   const complete = flag("complete");
   if (!id || account === null || began === null || ended === null || !role || !kind || complete === null)

@@ -53,8 +53,7 @@ export function statusOf(
   return {
     ...{ repository, accounts, quota, archived, lastBackup },
     lastCommit: state?.lastCommit ?? null,
-    lastKind:
-      commit === null ? null : history?.transaction === commit ? (history.kind ?? "unknown") : "unknown",
+    lastKind: lastKindOf(commit, history),
     ...{
       size: state?.size ?? null,
       reclaimable: state?.reclaimable ?? null,
@@ -69,6 +68,16 @@ export function statusOf(
     late: isLate(expected, lastBackup, now),
     problem: state?.problem ?? null,
   };
+}
+
+/**
+ * What the last commit was. Commits are numbered upwards: one that no session made has a higher number than the last that
+ * one did, and where it is the other way round, the files have not been read again yet.
+ */
+function lastKindOf(commit: number | null, history: History | undefined): string | null {
+  const { transaction = null, kind = null } = history ?? {};
+  if (commit === null) return kind;
+  return transaction !== null && transaction >= commit ? kind : "unknown";
 }
 
 /** The last complete backup is too old, or there never was one and the repository is as old. */

@@ -171,10 +171,11 @@ function sessionAsJson(session: LedgerSession): Record<string, unknown> {
 function sessionLine(session: LedgerSession): string {
   const { began, ended, account, repository, kind, complete, address, bytesIn, bytesOut, checkOk } = session;
   const what = `${kind}${complete ? "" : ", broken off"}${checkOk === false ? ", damaged" : ""}`;
+  const who = account || "an operator";
   const where = repository !== null && repository !== account ? ` on ${repository}` : "";
   return (
-    `${isoTime(began)}  ${account}${where}  ${what}  ${sizeText(bytesIn)} in, ${sizeText(bytesOut)} out, ` +
-    `${Math.round((ended - began) / 1000)} s  from ${address || "an unknown address"}`
+    `${isoTime(began)}  ${who}${where}  ${what}  ${sizeText(bytesIn)} in, ${sizeText(bytesOut)} out, ` +
+    `${Math.round((ended - began) / 1000)} s${account ? `  from ${address || "an unknown address"}` : ""}`
   );
 }
 

@@ -121,6 +121,15 @@ test("size, what a compaction would free, and objects are those of the repositor
   expect(Number(after.objects)).toBe(Number(before.objects));
 });
 
+test("an operator's commands are known too, but for those that only read", async () => {
+  const before = (await kinds()).length;
+  await machine.ok("borg list /repos/web; borg check --repository-only /repos/web; borg compact /repos/web");
+  await statusAfter(before + 2);
+  expect((await kinds()).slice(before)).toEqual(["check", "compact"]);
+  expect(await machine.ok("borgserver sessions web")).toMatch(/ {2}an operator on web {2}compact {2}/);
+  await machine.logged(/an operator's command on \/repos\/web: check; /);
+});
+
 test("what no recorded session explains is unknown", async () => {
   const other = "ssh://other@127.0.0.1/repos/other";
   await machine.ok(`borg init -e none ${other}; borg create ${other}::a /client/data`, {
@@ -128,7 +137,9 @@ test("what no recorded session explains is unknown", async () => {
   });
   const known = await statusAfter(2, "other");
   expect(known).toMatchObject({ last_kind: "create" });
-  await machine.ok("borg create /repos/other::mine /etc/hostname");
+  await machine.ok(
+    "BORG_HOST_ID=x setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/client /usr/bin/borg create /repos/other::mine /etc/hostname",
+  );
   await machine.ok(`borg list ${other}`, { env: machine.client("other") });
   expect(await statusAfter(3, "other")).toMatchObject({
     last_kind: "unknown",
