@@ -1,13 +1,15 @@
 """
 Reads what a repository's own files say of it, without its passphrase or its lock. Clients decide what is in there, so
 nothing of it is trusted: the process that reads is the owner of the repositories and nobody else, closed in to reading
-(wall.py), and bounded in time and memory. Where one repository ends it, the caller (src/ledger/reader.ts) starts another
-behind that one.
+(wall.py), and bounded in time and memory: it opens regular files and folders alone, and reads no more of them than borg
+would have written. Where one repository ends it all the same, as on storage that hangs, the caller
+(src/ledger/reader.ts) starts another behind that one.
 
     read-state    a line of JSON about each repository that a line of standard input names
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,8 +21,9 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
+# borg's own wrapper of it lifts its limits on what may be allocated.
+import msgpack
 import wall
-from borg.helpers import msgpack
 
 REPOSITORIES = "/repos"
 SETTINGS = "/run/borgserver/settings.json"
@@ -31,10 +34,11 @@ MEMORY = 512 * 1024 * 1024
 
 # borg has a dozen names in a repository, a thousand segments in a folder of `data`, and a lock of one name.
 MOST_NAMES = 20_000
+# borg makes them of 500 MB, and long ago of 5 MB.
+MOST_SEGMENTS = 10_000_000
 LARGEST_ROSTER = 64 * 1024
-# For each segment that is not empty hints have a few bytes, and for each object that was deleted and is not compacted
-# away, about fifty.
-LARGEST_HINTS = 4 * 1024**3
+# How often what changes while it is read is read.
+TRIES = 5
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
@@ -44,13 +48,16 @@ class Unreadable(Exception):
     """Why a repository's files say nothing, as part of a sentence."""
 
 
-class Moved(Exception):
+class Moved(Unreadable):
     """Somebody committed while this was read."""
 
 
 @contextlib.contextmanager
-def _folder(name: str, at: int | None = None) -> Iterator[int]:
-    folder = os.open(name, _FOLDER, dir_fd=at)
+def _folder(name: str, at: int | None = None, shown_as: str = "") -> Iterator[int]:
+    try:
+        folder = os.open(name, _FOLDER, dir_fd=at)
+    except NotADirectoryError:  # nor is a link to one
+        raise Unreadable(f"{shown_as or name} is not a directory") from None
     try:
         yield folder
     finally:
@@ -58,15 +65,21 @@ def _folder(name: str, at: int | None = None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _file(name: str, at: int, largest: int) -> Iterator[tuple[IO[bytes], os.stat_result]]:
-    descriptor = os.open(name, _FILE, dir_fd=at)
-    with open(descriptor, "rb") as file:
+def _file(name: str, at: int) -> Iterator[tuple[IO[bytes], os.stat_result]]:
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=at)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise
+        raise Unreadable(f"{name} is not a regular file") from None
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise Unreadable(f"{name} is not a regular file")
-        if found.st_size > largest:
-            raise Unreadable(f"{name} is larger than borg makes it")
-        yield file, found
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file, found
+    finally:
+        os.close(descriptor)
 
 
 def _names(folder: int) -> list[str]:
@@ -79,16 +92,17 @@ def _names(folder: int) -> list[str]:
     return names
 
 
-def _highest(names: list[str], pattern: str = r"([0-9]{1,18})") -> int | None:
-    numbers = [int(found[1]) for name in names if (found := re.fullmatch(pattern, name))]
-    return max(numbers, default=None)
+def _numbers(names: list[str], prefix: str = "") -> list[int]:
+    """What stands behind this in names that are otherwise digits, the highest first."""
+    found = (re.fullmatch(rf"{re.escape(prefix)}([0-9]{{1,18}})", name) for name in names)
+    return sorted((int(each[1]) for each in found if each), reverse=True)
 
 
 def _committed(at: int, names: list[str]) -> int | None:
-    """The number of the last commit: the highest index that is not empty, which a crash may have left."""
-    numbers = [int(found[1]) for name in names if (found := re.fullmatch(r"index\.([0-9]{1,18})", name))]
-    for number in sorted(numbers, reverse=True):
-        if os.stat(f"index.{number}", dir_fd=at, follow_symlinks=False).st_size > 0:
+    """The number of the last commit: the highest index but for empty files, which a crash may have left."""
+    for number in _numbers(names, "index."):
+        found = os.stat(f"index.{number}", dir_fd=at, follow_symlinks=False)
+        if found.st_size > 0 or not stat.S_ISREG(found.st_mode):
             return number
     return None
 
@@ -96,41 +110,61 @@ def _committed(at: int, names: list[str]) -> int | None:
 def _index(at: int, number: int) -> dict[str, int]:
     """The number of objects, from the header of borg's hash index (HashHeader in _hashindex.c), and when it was written."""
     header = struct.Struct("<8siibb")
-    with _file(f"index.{number}", at, 1 << 50) as (file, found):
+    with _file(f"index.{number}", at) as (file, found):
         content = file.read(header.size)
-        if len(content) < header.size:
-            raise Unreadable("its index is cut off")
-        magic, objects, buckets, key, value = header.unpack(content)
-        size = header.size + buckets * (key + value)
-        if magic != b"BORG_IDX" or not 0 <= objects <= buckets or key != 32 or size != found.st_size:
-            raise Unreadable("its index is not one of borg's")
-        return {"objects": objects, "last_commit": found.st_mtime_ns}
+    if len(content) < header.size:
+        raise Unreadable("its index is cut off")
+    magic, objects, buckets, key, value = header.unpack(content)
+    size = header.size + buckets * (key + value)
+    if magic != b"BORG_IDX" or not 0 <= objects <= buckets or key != 32 or size != found.st_size:
+        raise Unreadable("its index is not one of borg's")
+    return {"objects": objects, "last_commit": found.st_mtime_ns}
 
 
 def _hints(at: int, number: int) -> dict[str, int | None]:
-    """The size, and what a compaction would free. Read one by one: only their numbers are ever held."""
-    size = reclaimable = None
-    with _file(f"hints.{number}", at, LARGEST_HINTS) as (file, _):
+    """
+    The size, and what a compaction would free (Repository.write_index in borg's repository.py). Read one by one: only
+    their numbers are ever held. What borg writes behind them, a few bytes for each object that was deleted, is not read.
+    """
+    known: dict[str, int | None] = {"size": None, "reclaimable": None}
+    with _file(f"hints.{number}", at) as (file, _):
+        # The largest of what is asked for is a name. It limits what is allocated for one value too.
+        unpacker = msgpack.Unpacker(file, raw=True, max_buffer_size=4096)
         try:
-            unpacker = msgpack.Unpacker(file, use_list=False, raw=True, max_buffer_size=1024**2)
             for _ in range(unpacker.read_map_header()):
                 name = unpacker.unpack()
-                if name in (b"storage_quota_use", "storage_quota_use"):
-                    size = _number(unpacker.unpack())
-                elif name in (b"compact", "compact"):
-                    reclaimable = 0
-                    for _ in range(unpacker.read_map_header()):
-                        unpacker.skip()
-                        reclaimable += _number(unpacker.unpack())
+                if name == b"version":
+                    if unpacker.unpack() != 2:  # of a Borg before 1.1, until the next commit
+                        break
+                elif name == b"segments":
+                    _sum_of_map(unpacker)
+                elif name == b"compact":
+                    known["reclaimable"] = _sum_of_map(unpacker)
+                elif name == b"storage_quota_use":
+                    known["size"] = _number(unpacker.unpack())
+                elif isinstance(name, bytes):
+                    break
                 else:
-                    unpacker.skip()
+                    raise ValueError(name)
         except (ValueError, msgpack.UnpackException) as error:
             raise Unreadable("its hints are not borg's") from error
-    return {"size": size, "reclaimable": reclaimable}
+    return known
+
+
+def _sum_of_map(unpacker: Any) -> int:
+    """The sum of the values of a map from segments to sizes or counts."""
+    count = unpacker.read_map_header()
+    if count > MOST_SEGMENTS:
+        raise ValueError(count)
+    total = 0
+    for _ in range(count):
+        _number(unpacker.unpack())
+        total += _number(unpacker.unpack())
+    return _number(total)
 
 
 def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
+    if type(value) is not int or not 0 <= value < 1 << 62:
         raise ValueError(value)
     return value
 
@@ -138,11 +172,9 @@ def _number(value: Any) -> int:
 def _is_unfinished(at: int, committed: int | None) -> bool:
     """Whether there are segments behind the last commit, which a session that broke off leaves (data/FOLDER/SEGMENT)."""
     with contextlib.suppress(FileNotFoundError), _folder("data", at) as data:
-        last = _highest(_names(data))
-        if last is not None:
-            with _folder(str(last), data) as segments:
-                segment = _highest(_names(segments))
-                return segment is not None and segment > (-1 if committed is None else committed)
+        for last in _numbers(_names(data))[:1]:
+            with _folder(str(last), data, f"data/{last}") as segments:
+                return any(each > (-1 if committed is None else committed) for each in _numbers(_names(segments)))
     return False
 
 
@@ -154,13 +186,22 @@ def _lock(at: int, names: list[str]) -> dict[str, Any] | None:
             host, pid = next(((found[1], int(found[2])) for found in holders if found), ("", 0))
             return {"kind": "exclusive", "host": host, "pid": pid, "since": os.fstat(folder).st_mtime_ns}
     if "lock.roster" in names:
-        with contextlib.suppress(FileNotFoundError), _file("lock.roster", at, LARGEST_ROSTER) as (file, found):
-            try:
-                (host, pid, _), *_others = json.load(file)["shared"]
-                return {"kind": "shared", "host": str(host)[:300], "pid": int(pid), "since": found.st_mtime_ns}
-            except (ValueError, KeyError, TypeError, RecursionError):
-                return None  # nobody shares it
+        with contextlib.suppress(FileNotFoundError), _file("lock.roster", at) as (file, found):
+            holder = _sharing(file.read(LARGEST_ROSTER))
+            return holder and {"kind": "shared", **holder, "since": found.st_mtime_ns}
     return None
+
+
+def _sharing(roster: bytes) -> dict[str, Any] | None:
+    """Who is named first in a roster of locks (LockRoster in borg's locking.py); None where nobody is, or it is none."""
+    try:
+        # Decoded here: json would guess an encoding, and behind the wall it cannot import what it guessed.
+        (host, pid, _), *_others = json.loads(roster.decode())["shared"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(host, str) or type(pid) is not int or not 0 <= pid < 1 << 32:
+        return None
+    return {"host": host[:300], "pid": pid}
 
 
 def read(at: int, known: int | None) -> dict[str, Any]:
@@ -179,24 +220,31 @@ def read(at: int, known: int | None) -> dict[str, Any]:
     if committed == known:
         return {**state, "unchanged": True}
     try:
-        state.update(_index(at, committed))
-        state.update(_hints(at, committed))
-    except FileNotFoundError:
-        raise Moved from None
-    if _committed(at, _names(at)) != committed:
-        raise Moved
-    return state
+        return {**state, **_index(at, committed), **_hints(at, committed)}
+    finally:
+        if _committed(at, _names(at)) != committed:
+            raise Moved("it changed while it was read")
+
+
+def _read_until_it_rests(at: int, known: int | None) -> dict[str, Any]:
+    why = Unreadable()
+    for _ in range(TRIES):
+        try:
+            return read(at, known)
+        except Moved as moved:
+            why = moved
+        except FileNotFoundError as error:  # a commit takes the files of the one before it away
+            why = Unreadable(f"{error.filename} is missing")
+    raise why
 
 
 def state_of(name: str, known: int | None) -> dict[str, Any]:
     nothing = {"commit": None, "lock": None, "unfinished": False}
     try:
-        if "/" in name or name in ("", ".", ".."):
+        if not name or name in (".", "..") or "/" in name or "\0" in name:
             raise Unreadable("this is not the name of a repository")
-        for _ in range(5):
-            with contextlib.suppress(Moved), _folder(f"{REPOSITORIES}/{name}") as at:
-                return {"repository": name, **read(at, known), "problem": None}
-        raise Unreadable("it changed while it was read")
+        with _folder(f"{REPOSITORIES}/{name}", shown_as="it") as at:
+            return {"repository": name, **_read_until_it_rests(at, known), "problem": None}
     except Unreadable as error:
         problem = str(error)
     except FileNotFoundError:
@@ -204,7 +252,7 @@ def state_of(name: str, known: int | None) -> dict[str, Any]:
     except MemoryError:
         problem = "reading it took too much memory"
     except OSError as error:
-        problem = f"it cannot be read ({error.strerror})"
+        problem = f"it cannot be read ({': '.join(filter(None, (error.filename, error.strerror)))})"
     return {"repository": name, **nothing, "problem": problem}
 
 
