@@ -311,6 +311,6 @@ test("a umask does not keep accounts from what they must reach", async () => {
   await machine.drop("repos/web");
   await machine.ok("rm -rf /run/borgserver; umask 077; borgserver prepare");
   expect(await machine.ok("stat -c '%a %n' /run/borgserver /run/borgserver/settings.json /repos")).toBe(
-    "711 /run/borgserver\n644 /run/borgserver/settings.json\n2755 /repos\n",
+    "711 /run/borgserver\n644 /run/borgserver/settings.json\n755 /repos\n",
   );
 });
