@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Makes COUNT backups, four at a time, while now the keeper and now the process that serves sessions is killed, each time
+# after a random while. Prints what went wrong with a client.
+#
+#   kill_both.sh COUNT    with the environment of a client whose key opens the accounts of w1 to w4
+set -u
+
+count=$1
+kill_at_random() {
+  while :; do
+    sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+    if [ $((RANDOM % 2)) = 0 ]; then pkill -9 -x borg-resident; else pkill -9 -f '[b]orgserver keep( |$)'; fi
+  done
+}
+kill_at_random &
+killing=$!
+
+back_up() {
+  for i in $(seq "$((count / 4))"); do
+    head -c 20000 /dev/urandom >"/client/w$1.data"
+    borg create "ssh://w$1@127.0.0.1/repos/w$1::$i" "/client/w$1.data" 2>"/client/w$1.error" ||
+      { echo "w$1 $i: exit $?"; cat "/client/w$1.error"; }
+  done
+}
+working=
+for each in 1 2 3 4; do
+  BORG_BASE_DIR=/client/borg-w$each back_up "$each" &
+  working="$working $!"
+done
+# shellcheck disable=SC2086 # several numbers
+wait $working
+kill "$killing"
