@@ -13,6 +13,7 @@ import base64
 import fcntl
 import hashlib
 import itertools
+import json
 import math
 import os
 import platform
@@ -846,6 +847,64 @@ def measure_keeper(bench: Bench) -> None:
     restart(bench, "off")
 
 
+def measure_status(bench: Bench) -> None:
+    """What it costs to know the state of 10,000 repositories."""
+    count = 10_000
+    client = bench.accounts_of(count)
+    run("/usr/local/bin/borg", "init", "-e", "none", f"/repos/{client}")
+    run("/usr/local/bin/borg", "create", f"/repos/{client}::first", "/etc/hostname")
+    for number in range(count):
+        if name_of(number) != client:
+            run("/bin/cp", "-a", f"/repos/{client}/.", f"/repos/{name_of(number)}")
+    bench.ours.stop()
+    Path(f"{STATE}/ledger.sqlite").unlink()
+    begin = time.perf_counter()
+    bench.ours = start_ours()
+    while len(json.loads(run("/usr/local/bin/status", "--json"))) < count or '"size": null' in run(
+        "/usr/local/bin/status", "--json"
+    ):
+        time.sleep(0.2)
+    read = time.perf_counter() - begin
+    shown = in_turn(program("/usr/local/bin/status"))[0]["wall"]
+    bench.line(
+        f"`status` of {count:,} repositories",
+        shown,
+        "",
+        shown.median,
+        1,
+        "{:.2f} s",
+        "whoever looks waits for no disk",
+    )
+    asked = "".join(json.dumps({"repository": name_of(number), "known": None}) + "\n" for number in range(count))
+    answered = subprocess.run(
+        ["/usr/local/lib/borgserver/borg", "read-state"], input=asked, capture_output=True, text=True, check=True
+    )
+    known = "".join(
+        json.dumps({"repository": state["repository"], "known": state["commit"]}) + "\n"
+        for state in map(json.loads, answered.stdout.splitlines())
+    )
+
+    def reader(lines: str) -> Action:
+        def action() -> dict[str, float]:
+            begin = time.perf_counter()
+            subprocess.run(
+                ["/usr/local/lib/borgserver/borg", "read-state"],
+                input=lines,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            return {"wall": time.perf_counter() - begin}
+
+        return action
+
+    changed, unchanged = in_turn(reader(asked), reader(known))
+    bench.notes.append(
+        f"The keeper has read {count:,} repositories {read:.1f} s after a start without a ledger. Reading all takes"
+        f" {seconds(changed['wall'].median)}, looking at them where nobody wrote {seconds(unchanged['wall'].median)}."
+    )
+
+
 def restart(bench: Bench, watch: str) -> None:
     bench.ours.stop()
     bench.ours = start_ours(watch)
@@ -1007,6 +1066,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "burst": measure_burst,
     "memory": measure_memory,
     "keeper": measure_keeper,
+    "status": measure_status,
     "delay": measure_delay,
     "transfer": measure_transfer,
 }

@@ -24,11 +24,11 @@ afterAll(() => machine?.stop());
 const mayLogIn = async (key: string) =>
   (await machine.ssh(key, `${key}@127.0.0.1 borg serve </dev/null`)).code === 0;
 
-/** All that commands write; what sessions record of themselves is not theirs. */
+/** All that commands write; what sessions record of themselves, and the keeper of them, is not theirs. */
 const state = () =>
   machine.ok(
     `cat /etc/passwd /etc/shadow; sha256sum ${index}
-     find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos -path /repos/.borgserver -prune -o -printf '%p %U:%G %m\\n' | sort`,
+     find /etc/passwd* /etc/shadow* /var/lib/borgserver /repos -path /repos/.borgserver -prune -o -name 'ledger.*' -o -printf '%p %U:%G %m\\n' | sort`,
   );
 
 /** Runs the next update, when all is well again. */
@@ -49,8 +49,9 @@ const faults: [string, (folder: string) => string, (folder: string) => string, R
   ],
   [
     "read-only",
-    (folder) => `mount -o remount,ro ${folder}`,
-    (folder) => `mount -o remount,rw ${folder}`,
+    // The keeper has its ledger open.
+    (folder) => `mount --bind ${folder} ${folder}; mount -o remount,bind,ro ${folder}`,
+    (folder) => `umount ${folder}`,
     /readonly|EROFS|unable to open/,
   ],
 ];
