@@ -808,7 +808,7 @@ def measure_keeper(bench: Bench) -> None:
             "{:.2f} s",
             "whoever adds a key tries it at once" if accounts == 10 else "the index is written anew as a whole",
         )
-        time.sleep(40)  # a look follows each change
+        time.sleep(95)  # what follows the last change is over, after a minute and the look behind it
         keeper = next(process for process in bench.ours.processes() if words_of(process) == [PROGRAM, "keep"])
         before = keeper.cpu
         time.sleep(60)
@@ -928,7 +928,7 @@ def change_key(bench: Bench, account: str, folder: str) -> float:
         hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     ).decode().rstrip("=")
     Path(f"{folder}/.new").write_text(f"{bench.client_key}\n{key}\n")
-    time.sleep(2.5 + random.random())  # what that does is over
+    time.sleep(1.5 + random.random())  # what that does is over
     published = os.readlink(f"{STATE}/current")
     begin = time.perf_counter()
     os.rename(f"{folder}/.new", f"{folder}/{account}")

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { readdirSync, type Stats, statSync } from "node:fs";
+import { pathOf } from "../keys/entry-path.ts";
 import { isLocal } from "../keys/file-state.ts";
-import { pathOf } from "../keys/key-folder.ts";
 
 /**
  * What is seen of folders without reading a file, as one text that is another after a change: of each folder, which one it

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { reasonOf } from "../failure.ts";
 import { exitCode } from "../problem.ts";
 import { note, reportFailure, sayJson } from "../report.ts";
-import { inForceSinceStart } from "../server/in-force.ts";
 import type { Settings } from "../server/settings.ts";
+import { inChild } from "./child.ts";
 import { keepLedger } from "./keep-ledger.ts";
 import { RevokedConnections } from "./revoked-connections.ts";
 import { watchKeyFolder } from "./watched-folder.ts";
@@ -23,6 +23,7 @@ function partsOf({ watchEvery, owner }: Settings): { what: string; keep: (() => 
 
 /** What it has done by processes of their own (child.ts). */
 const tasks: Record<string, (question: never) => Promise<unknown>> = {
+  settings: async () => (await import("../server/in-force.ts")).inForceSinceStart()?.settings ?? null,
   "take-up": async (question) => (await import("./take-up.ts")).takeUp(question),
   "end-revoked": async (question) => (await import("./end-revoked.ts")).endRevoked(question),
 };
@@ -43,13 +44,14 @@ export async function keep(words: readonly string[]): Promise<number> {
       sayJson(await task(JSON.parse(readFileSync(0, "utf8")) as never));
       return exitCode.done;
     }
-    const inForce = inForceSinceStart();
-    if (!inForce) {
+    // What reads them would stay in this process's memory.
+    const settings = await inChild<Settings | null>("settings", null);
+    if (!settings) {
       note("no server was started in this container, so there is nothing to keep");
       return exitCode.failed;
     }
     process.on("uncaughtException", (error) => note(`the keeper goes on after a fault: ${reasonOf(error)}`));
-    for (const { what, keep } of partsOf(inForce.settings)) if (keep) goOn(what, keep);
+    for (const { what, keep } of partsOf(settings)) if (keep) goOn(what, keep);
     return await new Promise<never>(() => setInterval(() => {}, 2 ** 31 - 1)); // also where all is switched off
   } catch (error) {
     return reportFailure(error);

@@ -9,16 +9,16 @@ import { Grace, grace } from "./grace.ts";
 export class RevokedConnections {
   readonly #grace = new Grace();
   readonly #alarm = new Alarm();
-  /** When to look, besides. */
-  #looks: number[] = [];
+  /** When to look, besides; once more for connections that were being let in when keys were last taken away. */
+  #next = 0; // those of a keeper before this one
+  #onceMore = Number.POSITIVE_INFINITY;
   /** What was said of those that could not be ended at the last try. */
   #left: string[] = [];
 
-  /** Keys may have been taken away just now. */
+  /** Keys were taken away just now. */
   look(): void {
-    const now = performance.now();
-    // Once more then for one that was being let in meanwhile.
-    this.#looks.push(now, now + grace);
+    this.#next = performance.now();
+    this.#onceMore = this.#next + grace;
     this.#alarm.ring();
   }
 
@@ -26,12 +26,13 @@ export class RevokedConnections {
   async keep(): Promise<never> {
     for (;;) {
       const now = performance.now();
-      const due = Math.min(...this.#looks, this.#grace.due);
+      const due = Math.min(this.#next, this.#onceMore, this.#grace.due);
       if (due > now) {
         await this.#alarm.wait(due - now);
         continue;
       }
-      this.#looks = this.#looks.filter((at) => at > now);
+      this.#next = Number.POSITIVE_INFINITY;
+      if (this.#onceMore <= now) this.#onceMore = Number.POSITIVE_INFINITY;
       try {
         const { open, ended, left } = await inChild<Revoked>("end-revoked", this.#grace.take(now));
         this.#grace.next(open, now);
@@ -42,7 +43,7 @@ export class RevokedConnections {
         this.#left = left;
       } catch (error) {
         note(`open connections of removed keys could not be looked at: ${reasonOf(error)}`);
-        this.#looks.push(performance.now() + grace);
+        this.#onceMore = performance.now() + grace;
       }
     }
   }

@@ -28,8 +28,8 @@ export interface Remembered {
 
 /** What came of it. */
 export interface TakenUp {
-  /** Whether the published accounts are others now. */
-  isPublished: boolean;
+  /** Whether keys may have been taken away. */
+  isRevoking: boolean;
   /** What was done, in lines for the log. */
   lines: string[];
   /** What keeps changes from being taken up, and directories from being made. */
@@ -50,7 +50,7 @@ export function takeUp(remembered: Remembered): TakenUp {
     return withLock(lockFile, () => takeUpLocked(remembered));
   } catch (error) {
     if (!(error instanceof ProblemsFound)) throw error;
-    return { ...remembered, isPublished: false, lines: [], problems: [...error.problems], removed: 0 };
+    return { ...remembered, isRevoking: false, lines: [], problems: [...error.problems], removed: 0 };
   }
 }
 
@@ -67,7 +67,8 @@ function takeUpLocked({ removedLately, folders }: Omit<Remembered, "isHeld">): T
   const published = publishedAccounts(read.map(({ name }) => name));
   const removal = planRemoval(checked.accounts, published ?? [], removedLately, folders, now);
   const accounts = [...checked.accounts, ...removal.kept];
-  const isSame = published !== null && formatDifference(compare(accounts, published)) === null;
+  const difference = published && compare(accounts, published);
+  const isSame = difference !== null && formatDifference(difference) === null;
   const settled = read.filter(({ state }) => state !== null);
 
   const lines: string[] = [];
@@ -84,7 +85,7 @@ function takeUpLocked({ removedLately, folders }: Omit<Remembered, "isHeld">): T
   );
   const before = Object.fromEntries(removal.lost.map((role) => [role, folders[role]]));
   return {
-    isPublished: !isSame,
+    isRevoking: difference === null || difference.otherwise + difference.beyond > 0,
     lines: [...lines, ...directories.lines],
     problems: [...removal.problems, ...directories.failures],
     removed: removal.removed,

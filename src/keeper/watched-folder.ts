@@ -76,7 +76,6 @@ class WatchedFolder {
   }
 
   async keep(): Promise<never> {
-    this.#revoked.look(); // those of a keeper before this one
     for (;;) {
       const now = performance.now();
       if (this.#watches.renew()) this.#burst.add(now);
@@ -132,7 +131,7 @@ class WatchedFolder {
     this.#folders = taken.folders;
     this.#problems = taken.problems;
     for (const line of fewOf(taken.lines)) note(line);
-    if (taken.isPublished) this.#revoked.look();
+    if (taken.isRevoking) this.#revoked.look();
     return null;
   }
 

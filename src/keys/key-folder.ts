@@ -6,6 +6,7 @@ import { counted, type Progress, unseen } from "../progress.ts";
 import { type Role, roleNames, roles } from "../role.ts";
 import { foreignOwner } from "../user-namespace.ts";
 import { type FoundAccount, isLeftover, nameProblem } from "./account.ts";
+import { pathOf } from "./entry-path.ts";
 import { type FileState, FileStates, type PublishedFiles, type Trust } from "./file-state.ts";
 import { largestFile, parseKeyFile } from "./key-file.ts";
 
@@ -109,15 +110,6 @@ function entries(folder: string, problems: Problem[]): string[] | null {
     return [];
   }
 }
-
-/** The path of an entry (a byte a character, as latin1 has them), also where its name is not UTF-8. */
-export function pathOf(folder: string, name: string): string | Buffer {
-  return isAscii(name)
-    ? `${folder}/${name}`
-    : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
-}
-
-const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
 
 const isClosed = (code: string | undefined) => code === "EACCES" || code === "EPERM";
 

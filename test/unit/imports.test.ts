@@ -42,10 +42,10 @@ test("the login path loads what it needs and nothing else", () => {
   ]);
 });
 
-test("the keeper, which stays, loads nothing of operators' commands", () => {
+test("the keeper, which stays, loads no reader of keys, and nothing of operators' commands", () => {
   const loaded = reachable("keeper/keep.ts");
   expect(loaded).toContain("keeper/watched-folder.ts");
-  for (const name of ["bun:sqlite", "commander"]) expect(loaded).not.toContain(name);
+  for (const name of ["bun:sqlite", "commander", "sshpk"]) expect(loaded).not.toContain(name);
 });
 
 test("an SQLite for logins and one for commands, each opened in one place", () => {
