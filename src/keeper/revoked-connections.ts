@@ -15,10 +15,12 @@ export class RevokedConnections {
   /** What was said of those that could not be ended at the last try. */
   #left: string[] = [];
 
-  /** Keys were taken away just now. */
-  look(): void {
+  /** Changes were taken up just now. @param isRevoking whether keys may have been taken away by them */
+  look(isRevoking: boolean): void {
+    const isWaiting = this.#grace.due < Number.POSITIVE_INFINITY; // for a key, which may be back
+    if (!isRevoking && !isWaiting) return;
     this.#next = performance.now();
-    this.#onceMore = this.#next + grace;
+    if (isRevoking) this.#onceMore = this.#next + grace;
     this.#alarm.ring();
   }
 

@@ -131,7 +131,7 @@ class WatchedFolder {
     this.#folders = taken.folders;
     this.#problems = taken.problems;
     for (const line of fewOf(taken.lines)) note(line);
-    if (taken.isRevoking) this.#revoked.look();
+    this.#revoked.look(taken.isRevoking);
     return null;
   }
 

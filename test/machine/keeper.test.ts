@@ -66,6 +66,8 @@ test("a file that vanished shuts the door at once, and ends what is open when it
   await pause(30_000);
   await machine.ok("cp /client/one.pub /sshkeys/repos/back");
   await until(serves("back (repo)"));
+  await machine.ok("sleep 10; rm /sshkeys/repos/back");
+  await until(async () => !(await serves("back (repo)")()));
   await pause(55_000 - (performance.now() - since));
   expect(await machine.ok("ls /repos/gone")).toContain("lock.exclusive");
   await until(async () => machine.log.includes("account gone: 1 connection ended"), 15_000);
@@ -73,7 +75,9 @@ test("a file that vanished shuts the door at once, and ends what is open when it
   expect(await machine.ok("ls /repos/gone")).not.toContain("lock");
   await gone.finish();
   expect((await gone.ended).code).not.toBe(0);
-  await pause(35_000); // a minute after both were gone, and after one came back
+  await machine.ok("cp /client/one.pub /sshkeys/repos/back"); // gone twice, and never for a minute
+  await until(serves("back (repo)"));
+  await pause(40_000);
   await back.finish();
   expect((await back.ended).code).toBe(0);
   expect(machine.log).not.toContain("account back: 1 connection");
