@@ -990,17 +990,7 @@ def put_far_away(delay: float) -> None:
 def measure_transfer(bench: Bench) -> None:
     """Backups and restores of the same data into the same repository, through one server and then the other."""
     client = bench.accounts_of(1)
-    few, small = f"{WORK}/few", f"{WORK}/small"
-    os.makedirs(few)
-    for number in range(4):
-        with open(f"{few}/{number}", "wb") as file:
-            for _ in range(256):
-                file.write(os.urandom(2**20))
-    for number in range(20_000):
-        folder = f"{small}/{number // 200}"
-        os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/{number}", "wb") as file:
-            file.write(os.urandom(2000))
+    few, small = make_few(), make_small()
 
     def transfers(server: Server, account: str, data: str) -> Action:
         return lambda: transfer(f"ssh://{account}@127.0.0.1:{server.port}", f"/repos/{client}", data)
@@ -1021,12 +1011,30 @@ def measure_transfer(bench: Bench) -> None:
             )
 
 
-def transfer(url: str, directory: str, data: str) -> dict[str, float]:
-    """One backup into an empty repository, one of the same data, one restore. Returns the wall time of each."""
-    for path in [directory, f"{WORK}/client", f"{WORK}/restored"]:
-        shutil.rmtree(path, ignore_errors=True)
-    make_repository_directory(directory)
-    os.makedirs(f"{WORK}/restored")
+def make_few() -> str:
+    """Makes 1 GB of random bytes in 4 files."""
+    few = f"{WORK}/few"
+    os.makedirs(few, exist_ok=True)
+    for number in range(4):
+        with open(f"{few}/{number}", "wb") as file:
+            for _ in range(256):
+                file.write(os.urandom(2**20))
+    return few
+
+
+def make_small() -> str:
+    """Makes 20,000 files of 2 kB of random bytes."""
+    small = f"{WORK}/small"
+    for number in range(20_000):
+        folder = f"{small}/{number // 200}"
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/{number}", "wb") as file:
+            file.write(os.urandom(2000))
+    return small
+
+
+def borg(*words: str, cwd: str = "/") -> float:
+    """Runs the client's borg. Returns the wall time."""
     environment = {
         **ENVIRONMENT,
         "BORG_BASE_DIR": f"{WORK}/client",
@@ -1034,24 +1042,112 @@ def transfer(url: str, directory: str, data: str) -> dict[str, float]:
         "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
         "BORG_SELFTEST": "disabled",
     }
+    start = time.perf_counter()
+    done = subprocess.run(
+        [BORG, *words], env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    wall = time.perf_counter() - start
+    if done.returncode != 0:
+        sys.exit(f"bench: borg {words[0]} ended {done.returncode}: {done.stderr}")
+    return wall
 
-    def borg(*words: str, cwd: str = "/") -> float:
-        start = time.perf_counter()
-        done = subprocess.run(
-            [BORG, *words], env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
-        wall = time.perf_counter() - start
-        if done.returncode != 0:
-            sys.exit(f"bench: borg {words[0]} ended {done.returncode}: {done.stderr}")
-        return wall
 
+def new_repository(url: str, directory: str) -> str:
+    """Makes an empty repository, for a client that knows none. Returns its address."""
+    for path in [directory, f"{WORK}/client"]:
+        shutil.rmtree(path, ignore_errors=True)
+    make_repository_directory(directory)
     repository = f"{url}{directory}"
     borg("init", "--encryption", "none", repository)
+    return repository
+
+
+def transfer(url: str, directory: str, data: str) -> dict[str, float]:
+    """One backup into an empty repository, one of the same data, one restore. Returns the wall time of each."""
+    shutil.rmtree(f"{WORK}/restored", ignore_errors=True)
+    os.makedirs(f"{WORK}/restored")
+    repository = new_repository(url, directory)
     return {
         "create": borg("create", f"{repository}::first", data),
         "create, nothing new": borg("create", f"{repository}::second", data),
         "extract": borg("extract", f"{repository}::first", cwd=f"{WORK}/restored"),
     }
+
+
+WITHOUT_RECORD = "/run/without-record"
+# Behind record.py: a session keeps no record where that file is, but has the guard.
+UNRECORDED = f"""
+_recorded = begin
+
+
+def begin(account: str, role: str, login: Login) -> None:
+    if os.path.exists("{WITHOUT_RECORD}"):
+        guard.install()
+    else:
+        _recorded(account, role, login)
+"""
+
+
+def measure_record(bench: Bench) -> None:
+    """The same backups through one server, with a record of the session and without."""
+    client = bench.accounts_of(1)
+    bench.ours.stop()
+    source = Path(f"{LIBRARY}/record.py")
+    original = source.read_text()
+    source.write_text(original + UNRECORDED)
+    bench.ours = start_ours()
+    url = f"ssh://{client}@127.0.0.1:{bench.ours.port}"
+
+    def lines() -> int:
+        return sum(len(path.read_text().splitlines()) for path in Path("/repos/.borgserver").glob("*/*.jsonl"))
+
+    def backup(data: str, is_recorded: bool) -> Action:
+        def action() -> dict[str, float]:
+            repository = new_repository(url, f"/repos/{client}")
+            if not is_recorded:
+                Path(WITHOUT_RECORD).touch()
+            time.sleep(0.2)  # the last session's line is written
+            before, cpu = lines(), bench.ours.cpu()
+            wall = borg("create", f"{repository}::first", data)
+            time.sleep(0.2)
+            Path(WITHOUT_RECORD).unlink(missing_ok=True)
+            if lines() - before != is_recorded:
+                sys.exit(f"bench: a backup left {lines() - before} lines, recorded or not: {is_recorded}")
+            return {"wall": wall, "cpu": bench.ours.cpu() - cpu}
+
+        return action
+
+    for what, data in [("1 GB in 4 files", make_few()), ("20,000 files of 2 kB", make_small())]:
+        say(what)
+        recorded, plain = in_turn(backup(data, True), backup(data, False), least=20, budget=0)
+        for figure, name in [("wall", f"`borg create`, {what}"), ("cpu", "the same, the server's processor time")]:
+            ratios = sorted(
+                one / other for one, other in zip(recorded[figure].values, plain[figure].values, strict=True)
+            )
+            low, high = median_interval(ratios)
+            bench.line(
+                f"{name}, with a record of the session / without ({len(ratios)} pairs, 95 %: {low:.3f} – {high:.3f})",
+                recorded[figure],
+                plain[figure],
+                statistics.median(ratios),
+                1.01,
+                "{:.3f} ×",
+                "a record is a few sums for each object",
+            )
+    bench.ours.stop()
+    source.write_text(original)
+    bench.ours = start_ours()
+
+
+def median_interval(ordered: Sequence[float]) -> tuple[float, float]:
+    """Between which of these values, in order, the median lies with 95 %: each value is below it as a coin falls."""
+    count = len(ordered)
+    outside, rank = 0.0, 0
+    while outside + math.comb(count, rank) / 2**count <= 0.025:
+        outside += math.comb(count, rank) / 2**count
+        rank += 1
+    rank = max(rank, 1)  # of five or fewer values none are as sure as that
+    return ordered[rank - 1], ordered[count - rank]
 
 
 # --- all of it
@@ -1069,6 +1165,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "status": measure_status,
     "delay": measure_delay,
     "transfer": measure_transfer,
+    "record": measure_record,
 }
 
 
