@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from "node:fs";
+import { type FSWatcher, statSync, watch } from "node:fs";
 import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
 import { repositoryOf } from "../keys/account.ts";
@@ -6,89 +6,114 @@ import { Ledger } from "../ledger/ledger.ts";
 import { readStates } from "../ledger/reader.ts";
 import { forgetOldRecords, makeOwnRecords, ownRecords, takeRecords } from "../ledger/records.ts";
 import type { Owner } from "../owner.ts";
-import { indexFile, ledgerFile } from "../paths.ts";
+import { indexFile, ledgerFile, repositoryFolder } from "../paths.ts";
 import { note } from "../report.ts";
+import { knownRepositories } from "../repositories/known-repositories.ts";
 
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
 const soon = 200;
 const often = 30_000;
+/** How often repositories are looked at that somebody writes to beside the sessions of servers. */
+const seldom = 6 * 3600 * 1000;
 const day = 24 * 3600 * 1000;
 
 /** How many repositories are read in one run of the reader. */
 const batch = 1000;
 
+/** Keeps the ledger. Throws if it cannot be opened; what fails later is said once, and tried again. */
+export async function keepLedger(owner: Owner): Promise<never> {
+  const { ledger, aside } = Ledger.open(ledgerFile);
+  if (aside)
+    note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
+  const keeper = new LedgerKeeper(owner, ledger);
+  for (;;) await keeper.look();
+}
+
 /**
- * Keeps the ledger: takes up what sessions left, and looks at the repositories that they opened. All of them are looked
- * at when it starts; from then on a repository is touched only if a session opened it, so that disks may sleep.
+ * Takes up what sessions left, and looks at the repositories that they opened. All of them are looked at when it starts;
+ * from then on a repository is touched only for a reason, so that disks may sleep.
  */
 class LedgerKeeper {
   readonly #owner: Owner;
   readonly #ledger: Ledger;
   #watcher: FSWatcher | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #turn: Promise<void> = Promise.resolve();
+  #wake: () => void = () => {};
+  /** The repositories that are to be looked at. */
+  readonly #due = new Set<string>();
+  /** Which index it was that these were seen in. */
+  #index = "";
+  #nextUnexplained = 0;
+  #nextForgetting = 0;
   #said = "";
-  #forgot = 0;
 
-  private constructor(owner: Owner, ledger: Ledger) {
+  constructor(owner: Owner, ledger: Ledger) {
     this.#owner = owner;
     this.#ledger = ledger;
   }
 
-  /** Starts. What fails is said, once, and tried again. */
-  static start(owner: Owner): void {
-    const { ledger, aside } = Ledger.open(ledgerFile);
-    if (aside)
-      note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
-    const keeper = new LedgerKeeper(owner, ledger);
-    keeper.#watch();
-    keeper.#lookAtAll();
-    setInterval(() => keeper.#look(), often);
-  }
-
-  #lookAtAll(): void {
-    this.#then(async () => {
-      takeRecords(this.#ledger, this.#owner);
-      const repositories = servedRepositories();
-      this.#ledger.forgetStates(repositories);
-      await this.#read(repositories);
-    });
-  }
-
-  /** Looks for records, and at what those sessions opened. */
-  #look(): void {
+  /** Does what is due, then waits until there may be more. */
+  async look(): Promise<void> {
     this.#watch();
-    this.#then(async () => {
-      const opened = takeRecords(this.#ledger, this.#owner);
-      if (Date.now() - this.#forgot > day) {
-        this.#forgot = Date.now();
-        forgetOldRecords(this.#ledger, this.#owner, this.#forgot);
-      }
-      const states = this.#ledger.states();
-      const served = servedRepositories();
-      await this.#read(served.filter((name) => opened.has(name) || !states.has(name)));
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
     });
-  }
-
-  async #read(repositories: readonly string[]): Promise<void> {
-    for (let at = 0; at < repositories.length; at += batch) {
-      const states = await readStates(repositories.slice(at, at + batch), this.#ledger.states());
-      this.#ledger.keepStates(states, Date.now());
+    try {
+      await this.#doWhatIsDue(Date.now());
+      this.#said = "";
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== this.#said) note(`the ledger cannot be kept at the moment: ${reason}`);
+      this.#said = reason;
     }
+    let timer: NodeJS.Timeout | undefined;
+    const later = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, often);
+    });
+    await Promise.race([woken, later]);
+    clearTimeout(timer);
+    await new Promise((resolve) => setTimeout(resolve, soon)); // others may end at the same time
   }
 
-  /** One after the other. */
-  #then(work: () => Promise<void>): void {
-    this.#turn = this.#turn.then(work).then(
-      () => {
-        this.#said = "";
-      },
-      (error) => {
-        const reason = reasonOf(error);
-        if (reason !== this.#said) note(`the ledger cannot be kept at the moment: ${reason}`);
-        this.#said = reason;
-      },
-    );
+  async #doWhatIsDue(now: number): Promise<void> {
+    for (const repository of takeRecords(this.#ledger, this.#owner)) this.#due.add(repository);
+    if (now >= this.#nextForgetting) {
+      this.#nextForgetting = now + day;
+      forgetOldRecords(this.#ledger, this.#owner, now);
+    }
+    const index = whichIndex();
+    if (index !== this.#index) {
+      this.#findNew(this.#index === "");
+      this.#index = index;
+    }
+    if (now >= this.#nextUnexplained) {
+      this.#nextUnexplained = now + seldom;
+      const histories = this.#ledger.histories();
+      for (const [name, { commit }] of this.#ledger.states())
+        if (commit !== null && commit !== histories.get(name)?.transaction) this.#due.add(name);
+    }
+    await this.#read();
+  }
+
+  /** Has repositories looked at that were not yet, or all of them. */
+  #findNew(all: boolean): void {
+    const names = [
+      ...accountsServed(indexFile).map(repositoryOf),
+      ...[...knownRepositories(repositoryFolder, this.#owner)].map((path) =>
+        path.slice(repositoryFolder.length + 1),
+      ),
+    ].filter((name) => name !== null);
+    if (all) this.#ledger.forgetStates(names);
+    const states = this.#ledger.states();
+    for (const name of names) if (all || !states.has(name)) this.#due.add(name);
+  }
+
+  async #read(): Promise<void> {
+    if (this.#due.size === 0) return;
+    const states = this.#ledger.states();
+    for (const names of batches([...this.#due].sort())) {
+      this.#ledger.keepStates(await readStates(names, states), Date.now());
+      for (const name of names) this.#due.delete(name);
+    }
   }
 
   /** Has the system tell when this node's records change. */
@@ -97,34 +122,24 @@ class LedgerKeeper {
     try {
       makeOwnRecords(this.#owner);
       this.#watcher = watch(ownRecords(), (_, name) => {
-        if (name !== null && !name.endsWith(".jsonl")) return;
-        this.#timer ??= setTimeout(() => {
-          this.#timer = null;
-          this.#look();
-        }, soon);
+        if (name === null || name.endsWith(".jsonl")) this.#wake();
       });
-      this.#watcher.on("error", () => this.#unwatch());
+      this.#watcher.on("error", () => {
+        this.#watcher?.close();
+        this.#watcher = null;
+      });
     } catch {
       // Where nothing can be written, or the system has no watch left, it looks every now and then.
     }
   }
-
-  #unwatch(): void {
-    this.#watcher?.close();
-    this.#watcher = null;
-  }
 }
 
-/** Keeps the ledger. Throws if it cannot be opened; what fails later is said and tried again. */
-export function keepLedger(owner: Owner): Promise<never> {
-  LedgerKeeper.start(owner);
-  return new Promise<never>(() => {});
+/** Another text for another index. */
+function whichIndex(): string {
+  const found = statSync(indexFile, { throwIfNoEntry: false });
+  return `${found?.ino} ${found?.mtimeMs}`;
 }
 
-/** The names of the repositories that accounts open, each once. */
-function servedRepositories(): string[] {
-  const names = accountsServed(indexFile)
-    .map(repositoryOf)
-    .filter((name) => name !== null);
-  return [...new Set(names)].sort();
+function* batches(names: readonly string[]): Generator<string[]> {
+  for (let at = 0; at < names.length; at += batch) yield names.slice(at, at + batch);
 }
