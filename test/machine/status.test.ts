@@ -89,6 +89,18 @@ test("each session is of its kind, and only complete creates are backups", async
   );
   await step("create", () => borg(`create ${web}::c /client/data`), true);
   await step("create, broken off", killed("--checkpoint-interval 1"));
+  // It puts, commits and deletes what a whole one does, but for one call.
+  const unchanged = (name: string, more: string) =>
+    `{ cat /client/data/a; sleep 2; cat /client/data/a; ${more} } | borg create --checkpoint-interval 1 ${web}::${name} -`;
+  await step("create", () => machine.ok(unchanged("u", ""), { env: machine.client("web") }), true);
+  await step("create, broken off", async () => {
+    await machine.run(`${unchanged("v", "sleep 30;")} & sleep 6; pkill -9 -x ssh; wait`, {
+      env: machine.client("web"),
+    });
+    expect(
+      await machine.ok("BORG_PASSPHRASE=secret borg list --short /repos/web --consider-checkpoints"),
+    ).toContain("v.checkpoint");
+  });
   await step("rename", () => borg(`rename ${web}::a d`));
   await step("other", () => borg(`recreate --comment x ${web}::d`));
   await step("read", () => borg(`export-tar ${web}::d /client/d.tar`));
