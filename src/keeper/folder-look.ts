@@ -12,32 +12,30 @@ export const lookAtFolders = (folders: readonly string[]) => folders.map((path) 
 /** The same of each file in the folders, also behind a symlink, so that a change of a file's content is seen. */
 export function lookAtFiles(folders: readonly string[]): string {
   const seen = createHash("sha256");
-  let count = 0;
   for (const folder of folders) {
     seen.update(`${folder} ${stateOf(folder)}\n`);
-    count += addFiles(folder, seen);
+    addFiles(folder, seen);
   }
-  // What was made for many names would stay in this process's memory until it makes as many again.
-  if (count > manyNames && "bun" in process.versions) Bun.gc(true);
   return seen.digest("base64");
 }
 
-const manyNames = 10_000;
+/** Whether a folder has so many names that a look at them is better done by a process that ends: their memory is not given back before. */
+export const areLarge = (folders: readonly string[]) => folders.some((path) => sizeOf(path) > largeFolder);
+
+const largeFolder = 512 * 1024; // bytes: about ten thousand names
 
 /** How many bytes are hashed at once: a call for each file would take longer than stat(2). */
 const portion = 64 * 1024;
 
-function addFiles(folder: string, seen: Hash): number {
-  const names = namesIn(folder);
+function addFiles(folder: string, seen: Hash): void {
   let text = "";
-  for (const name of names) {
+  for (const name of namesIn(folder)) {
     text += `${name} ${stateOf(pathOf(folder, name))}\n`;
     if (text.length < portion) continue;
     seen.update(text);
     text = "";
   }
   seen.update(text);
-  return names.length;
 }
 
 function namesIn(folder: string): string[] {
@@ -54,6 +52,14 @@ function stateOf(path: string | Buffer): string {
     return `${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
   } catch {
     return "";
+  }
+}
+
+function sizeOf(folder: string): number {
+  try {
+    return statSync(folder).size;
+  } catch {
+    return 0;
   }
 }
 

@@ -1,6 +1,7 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { basename } from "node:path";
 import { reasonOf } from "../failure.ts";
+import { isLeftover } from "../keys/account.ts";
 import type { Problem } from "../problem.ts";
 
 /** Watches of a few folders themselves: inotify(7) then tells of names that come and go, and of changes of files. */
@@ -52,7 +53,7 @@ export class FolderWatches {
       const watcher = watch(path, { persistent: false }, (event, name) => {
         // Perhaps the folder itself went. The next one at this path may have its number.
         if (event === "rename" && name === basename(path)) this.#close(path);
-        this.#changed();
+        if (name === null || !isScratch(name)) this.#changed();
       });
       watcher.on("error", () => {
         this.#close(path);
@@ -71,6 +72,12 @@ export class FolderWatches {
     this.#failed.delete(path);
   }
 }
+
+/**
+ * Whether a name is one that counts for nothing, as that of a file which is being written and will be renamed. Those that
+ * begin with two dots are Kubernetes', whose links lead through them.
+ */
+const isScratch = (name: string) => isLeftover(name) && !name.startsWith("..");
 
 /** Which folder is at a path; null if none is. */
 function folderAt(path: string): string | null {

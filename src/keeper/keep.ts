@@ -24,6 +24,7 @@ function partsOf({ watchEvery, owner }: Settings): { what: string; keep: (() => 
 /** What it has done by processes of their own (child.ts). */
 const tasks: Record<string, (question: never) => Promise<unknown>> = {
   settings: async () => (await import("../server/in-force.ts")).inForceSinceStart()?.settings ?? null,
+  look: async (folders) => (await import("./folder-look.ts")).lookAtFiles(folders),
   "take-up": async (question) => (await import("./take-up.ts")).takeUp(question),
   "end-revoked": async (question) => (await import("./end-revoked.ts")).endRevoked(question),
 };

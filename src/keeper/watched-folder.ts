@@ -6,7 +6,7 @@ import { roleNames, roles } from "../role.ts";
 import { Alarm } from "./alarm.ts";
 import { Burst } from "./burst.ts";
 import { inChild } from "./child.ts";
-import { isToldOf, lookAtFiles, lookAtFolders } from "./folder-look.ts";
+import { areLarge, isToldOf, lookAtFiles, lookAtFolders } from "./folder-look.ts";
 import { FolderWatches } from "./folder-watches.ts";
 import { RemovedLately } from "./removal.ts";
 import type { RevokedConnections } from "./revoked-connections.ts";
@@ -81,7 +81,7 @@ class WatchedFolder {
       if (this.#watches.renew()) this.#burst.add(now);
       if (now >= this.#nextLook) {
         this.#nextLook = now + this.#every;
-        if (this.#look(now)) await this.#takeUp();
+        if (await this.#look(now)) await this.#takeUp();
       }
       const due = Math.max(Math.min(this.#burst.due, this.#told.due, this.#retry.at), this.#restUntil);
       if (performance.now() >= due) await this.#takeUp();
@@ -90,10 +90,12 @@ class WatchedFolder {
   }
 
   /** Whether something is other than it was when changes were last taken up. */
-  #look(now: number): boolean {
+  async #look(now: number): Promise<boolean> {
     const isOther = this.#taken?.folders !== lookAtFolders(folders);
     if (now < this.#nextFiles && folders.every(isToldOf)) return isOther;
-    this.#files = lookAtFiles(fileFolders);
+    this.#files = areLarge(fileFolders)
+      ? await inChild<string>("look", fileFolders)
+      : lookAtFiles(fileFolders);
     this.#nextFiles = now + (performance.now() - now) / shareOfLooks;
     return isOther || this.#taken?.files !== this.#files;
   }

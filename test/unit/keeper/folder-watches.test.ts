@@ -65,6 +65,15 @@ test.each<[string, () => void]>([
   expect(await toldOf(() => writeFileSync(`${folder}/web`, "key"))).toBeGreaterThan(0);
 });
 
+test("names that count for nothing are not told, and those of Kubernetes are", async () => {
+  mkdirSync(folder);
+  watches.renew();
+  for (const name of [".web.k3jUf2", "web~", "#web#"])
+    expect(await toldOf(() => writeFileSync(`${folder}/${name}`, "key"))).toBe(0);
+  expect(await toldOf(() => renameSync(`${folder}/.web.k3jUf2`, `${folder}/web`))).toBeGreaterThan(0);
+  expect(await toldOf(() => mkdirSync(`${folder}/..data`))).toBeGreaterThan(0);
+});
+
 test("after the end nothing is told", async () => {
   mkdirSync(folder);
   watches.renew();
