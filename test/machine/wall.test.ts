@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Machine, programs } from "./machine.ts";
+import { Machine, programs, type Result } from "./machine.ts";
 import {
   came,
   expectedOfRestoring,
@@ -32,6 +32,13 @@ beforeAll(async () => {
   all.wall = await attack();
   all.admin = await tries("boss");
   all.restore = await restoring(() => tries("web"));
+  // Of its own, which the server's keeper does not start.
+  await machine.ok(
+    `cp -r ${lib} /client/lib && printf '\\nimport attacks\\n\\nattacks.install_in_reader(globals())\\n' >>/client/lib/state.py`,
+  );
+  all.reader = await attempt(() =>
+    machine.run("/client/lib/borg read-state", { input: '{"repository": "web", "known": null}\n' }),
+  );
 }, 120_000);
 afterAll(() => machine?.stop());
 
@@ -64,7 +71,10 @@ async function attack(env: Record<string, string> = {}): Promise<Outcome[]> {
   return tries("web");
 }
 
-async function tries(account: string): Promise<Outcome[]> {
+const tries = (account: string) => attempt(() => machine.ssh(account, `${account}@127.0.0.1 borg serve`));
+
+/** @param run starts what was taken over */
+async function attempt(run: () => Promise<Result>): Promise<Outcome[]> {
   await machine.ok(
     `mkdir -p /repos/.borgserver && chown 1000:1000 /repos/.borgserver && chmod 700 /repos/.borgserver
      cd /repos && rm -rf web/* db/* && mkdir db/folder && echo mine >web/file && echo secret >db/file
@@ -79,7 +89,7 @@ async function tries(account: string): Promise<Outcome[]> {
       `until session=$(pgrep -u 1000 -f '^borg: db') && operator=$(pgrep -u 1000 -f 'attacks.py operator') && ss -xl | grep -q @operator; do sleep 0.05; done
        echo "{\\"session\\": $session, \\"operator\\": $operator, \\"resident\\": $(pgrep -x borg-resident)}" >/repos/web/targets`,
     );
-    const { stdout, stderr } = await machine.ssh(account, `${account}@127.0.0.1 borg serve`);
+    const { stdout, stderr } = await run();
     expect(stderr).toBe("");
     return outcomesOf(stdout);
   } finally {
@@ -113,6 +123,24 @@ describe("a session that was taken over", () => {
     const layers = [...others, "restoring"];
     expect(came(all.restore!, layers)).toEqual(came(all.restore!, layers, expectedOfRestoring(Infinity)));
   });
+});
+
+test("what reads repositories, taken over, is refused all but to read them", () => {
+  const layers = [...others, "restoring"];
+  expect(came(all.reader!, layers).filter((line) => line.endsWith(": null"))).toEqual(
+    [
+      "read its own repository",
+      "list its own repository",
+      "read a file of another repository",
+      "list another repository",
+      "list all repositories",
+      "read a file of another repository by a link",
+      "look at what a file of another repository is",
+      "change into another repository",
+      "list /repos/.borgserver",
+    ].map((name) => `${name}: null`),
+  );
+  expect(came(all.reader!, layers).length).toBe(came(all.restore!, layers).length);
 });
 
 /** That without the filter exactly that is refused which this version of Landlock refuses. */

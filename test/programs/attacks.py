@@ -5,6 +5,10 @@ other, and what refuses each. Beside an installed guard.py, and named by it, it 
     import attacks
     attacks.install(GuardedServer)
 
+Or beside an installed state.py, and named by it, it takes the place of what reads a repository:
+
+    attacks.install_in_reader(globals())
+
 Answers with a line of JSON for each try: {"name", "layer", "expected", "since", "older", "errno"}; errno is null where
 it succeeded.
 /repos/web/targets names what is to be reached: {"session": PID, "operator": PID, "resident": PID}. The file
@@ -26,7 +30,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 sys.path.append("/usr/lib/python3/dist-packages")
 import seccomp  # noqa: E402
@@ -544,6 +548,13 @@ def say(each: Try) -> None:
     os.write(1, (json.dumps(line) + "\n").encode())
 
 
+def try_all() -> None:
+    with open(f"{OWN}/targets") as file:
+        _target.update(json.load(file))
+    for each in (*MAY, *RESTORING, *TRIES):
+        say(each)
+
+
 def serve(server: Any, borgs: Callable[[Any], object], before_open: Callable[[str, bool], None]) -> None:
     directory = os.getcwd()
     if directory not in (OWN, "/repos"):  # the other session and a start's questions are answered as always
@@ -551,10 +562,7 @@ def serve(server: Any, borgs: Callable[[Any], object], before_open: Callable[[st
         return
     if directory == "/repos":
         before_open(OWN, False)
-    with open(f"{OWN}/targets") as file:
-        _target.update(json.load(file))
-    for each in (*MAY, *RESTORING, *TRIES):
-        say(each)
+    try_all()
 
 
 def install(server: Any) -> None:
@@ -565,6 +573,14 @@ def install(server: Any) -> None:
         wall.prepare = lambda: False
     borgs = server.serve
     server.serve = lambda self: serve(self, borgs, guard.before_open)
+
+
+def install_in_reader(reader: dict[str, Any]) -> None:
+    def state_of(name: str, known: int | None) -> NoReturn:
+        try_all()
+        os._exit(0)
+
+    reader["state_of"] = state_of
 
 
 def operator() -> None:
