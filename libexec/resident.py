@@ -41,7 +41,8 @@ for _late in (
 ):
     importlib.import_module(_late)
 
-SOCKET = "/run/borgserver/sessions"
+# Within the folder that logins are shut in (src/server/door.ts). No account reaches it from outside.
+SOCKET = "/var/lib/borgserver/door/run/borgserver/sessions"
 INDEX = "/var/lib/borgserver/index.sqlite"
 CONNECTIONS = "/run/borgkeys"
 SETTINGS = "/run/borgserver/settings.json"

@@ -10,6 +10,10 @@ export const generationFolder = `${stateFolder}/current`;
 /** A link to the index of that publication. */
 export const indexFile = `${stateFolder}/index.sqlite`;
 export const libraryFolder = "/usr/local/lib/borgserver";
+/** The accounts' shell (libexec/session.c). */
+export const sessionFile = `${libraryFolder}/session`;
+/** All of the system that a login's processes see (ChrootDirectory): their shell and its socket, at the paths these have outside. */
+export const doorFolder = `${stateFolder}/door`;
 /** Starts the real borg (libexec/install): `borg` on PATH is a link to our program, which runs this as the owner of the repositories. */
 export const borgFile = `${libraryFolder}/borg`;
 /** SQLite as commands use it: the native code of better-sqlite3. Bun does not load a file that has its own name, better_sqlite3.node. */
@@ -17,6 +21,8 @@ export const addonFile = `${libraryFolder}/sqlite.node`;
 /** What sshd calls (AuthorizedKeysCommand), and operators. */
 export const programFile = "/usr/local/bin/borgserver";
 export const runFolder = "/run/borgserver";
+/** Where the accounts' shell reaches what serves sessions (libexec/resident.py). Outside of the door a link into it. */
+export const sessionSocket = `${runFolder}/sessions`;
 /** The number of the process that is this server's sshd (libexec/entrypoint). */
 export const sshdPidFile = `${runFolder}/sshd.pid`;
 /** A file for each connection, written by the login program. Not in runFolder, where only root can write. */

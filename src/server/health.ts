@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { whyUnknown } from "../accounts/published-accounts.ts";
-import { libraryFolder, programFile } from "../paths.ts";
+import { doorFolder, programFile, sessionFile } from "../paths.ts";
 import { pause } from "../pause.ts";
 import { runningSshd } from "../sessions/sshd-process.ts";
 import { unsafePart } from "./login-program.ts";
@@ -95,7 +95,7 @@ const longestAnswer = 15_000;
 
 /** Asks what the accounts' shell asks: whether the process that serves sessions answers (libexec/session.c). */
 function sessionProblem(): string | null {
-  const { status, signal, stderr, error } = spawnSync(`${libraryFolder}/session`, ["--answers"], {
+  const { status, signal, stderr, error } = spawnSync(`${doorFolder}${sessionFile}`, ["--answers"], {
     encoding: "utf8",
     stdio: ["ignore", "ignore", "pipe"],
     timeout: longestAnswer,

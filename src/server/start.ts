@@ -17,6 +17,7 @@ import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
 import { proveGuard, refusedExtraArguments, testBorg } from "./borg-check.ts";
 import { probeConfinement } from "./confinement.ts";
+import { makeDoor } from "./door.ts";
 import { copyHostKeys, type HostKey, makeMissingHostKeys } from "./host-keys.ts";
 import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
@@ -46,6 +47,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     renameSync(`${hostKeyCopies}.new`, hostKeyCopies);
     writeSshdConfig(found.hostKeys, settings.logLevel, openssh.version, sshdOptions);
     makeConnectionFolder();
+    makeDoor();
     keepInForce(found.checked.inForce);
     return { ...found, planned, done, locks };
   });

@@ -99,7 +99,7 @@ describe("is bad", () => {
 });
 
 describe("where no session could begin", () => {
-  const session = "/usr/local/lib/borgserver/session";
+  const session = "/var/lib/borgserver/door/usr/local/lib/borgserver/session";
 
   test("health says it: the process that serves sessions hangs", async () => {
     await machine.ok("pkill -STOP -x borg-resident");

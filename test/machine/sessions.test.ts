@@ -97,8 +97,43 @@ describe("no forwarding of any kind", () => {
   });
 });
 
+/** Becomes, in a shell as root, what sshd makes of a login to a repository's account, with this id. */
+const loggedIn = (uid: string) => `chroot --userspec=${uid}:60902 --groups= /var/lib/borgserver/door`;
+
 /** Waits in a shell until one process of this name runs. */
 const untilOne = (name: string) => `until pgrep -x ${name} >/dev/null; do sleep 0.05; done`;
+
+test("a login's processes see nothing of the system but the session program and its socket", async () => {
+  const look = await machine.ok(
+    `sleep 3 | ssh -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 borg serve >/dev/null & asking=$!
+     ${untilOne("session")}; session=$(pgrep -x session); sshd=$(ps -o ppid= -p $session | xargs)
+     for pid in $session $sshd; do echo "$(cat /proc/$pid/comm) $(stat -c %u /proc/$pid/root/) $(readlink /proc/$pid/root)"; done
+     ps -o uid= -p $sshd; find /proc/$session/root/ ! -type d -printf '%P %y %U %m\n' | sort; wait $asking`,
+  );
+  const door = "/var/lib/borgserver/door";
+  expect(look.split("\n").map((line) => line.trim())).toEqual([
+    `session 0 ${door}`,
+    `sshd 0 ${door}`,
+    (await machine.ok("getent passwd web | cut -d: -f3")).trim(),
+    "run/borgserver/sessions s 0 666",
+    "usr/local/lib/borgserver/session f 0 755",
+    "",
+  ]);
+});
+
+test("an account reaches the process that serves sessions from there alone", async () => {
+  const uid = (await machine.ok("getent passwd web | cut -d: -f3")).trim();
+  const { code, stderr } = await machine.run(
+    `setpriv --reuid ${uid} --regid 60902 --clear-groups /usr/local/lib/borgserver/session --answers`,
+  );
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: "the process that serves sessions does not answer\n",
+  });
+  expect(await machine.run(`${loggedIn(uid)} /usr/local/lib/borgserver/session --answers`)).toMatchObject({
+    code: 0,
+  });
+});
 
 test("a session leaves a record that there was a repository", async () => {
   await machine.ok("rm -f /repos/.borgserver/repositories/*");
@@ -166,7 +201,7 @@ describe("a request for borg serve", () => {
   test("is refused by that process for another account, and for another command", async () => {
     const ask = (user: string, uid: string, command: string) =>
       machine.run(
-        `USER=${user} SSH_ORIGINAL_COMMAND='borg serve' setpriv --reuid ${uid} --regid 60902 --clear-groups /usr/local/lib/borgserver/session -c '${command}'`,
+        `USER=${user} SSH_ORIGINAL_COMMAND='borg serve' ${loggedIn(uid)} /usr/local/lib/borgserver/session -c '${command}'`,
       );
     const [web, boss] = (await machine.ok("for name in web boss; do getent passwd $name | cut -d: -f3; done"))
       .trim()
@@ -202,7 +237,7 @@ describe("a request for borg serve", () => {
     await machine.ok("kill -9 $(pgrep -x borg-resident)"); // the next one has told nothing yet
     await machine.ok(
       `for each in $(seq 60); do
-         USER=boss SSH_ORIGINAL_COMMAND='borg serve' setpriv --reuid ${uid} --regid 60902 --clear-groups \
+         USER=boss SSH_ORIGINAL_COMMAND='borg serve' ${loggedIn(uid)} \
            /usr/local/lib/borgserver/session -c 'borg serve --restrict-to-path /repos' </dev/null 2>/dev/null && exit 1
        done; exit 0`,
     );
@@ -214,9 +249,7 @@ describe("a request for borg serve", () => {
     const residents = () => machine.ok("pgrep -x borg-resident");
     const before = await residents();
     const uid = (await machine.ok("getent passwd web | cut -d: -f3")).trim();
-    const answers = await machine.ok(
-      `setpriv --reuid ${uid} --regid 60902 --clear-groups python3 ${programs}/ask_wrongly.py`,
-    );
+    const answers = await machine.ok(`python3 ${programs}/ask_wrongly.py ${uid}`);
     const unknown = "Rthe session program asked for something that this server does not know.";
     const lines = answers.trim().split("\n");
     expect(lines.filter((line) => line !== unknown)).toEqual(
@@ -238,7 +271,7 @@ describe("a request for borg serve", () => {
       "fe80::1%\u001b",
     ])
       await machine.ok(
-        `setpriv --reuid ${uid} --regid 60902 --clear-groups /usr/local/lib/borgserver/session -c 'borg serve --restrict-to-repository /repos/web' </dev/null`,
+        `${loggedIn(uid)} /usr/local/lib/borgserver/session -c 'borg serve --restrict-to-repository /repos/web' </dev/null`,
         {
           env: { USER: "web", SSH_ORIGINAL_COMMAND: "borg serve", SSH_CONNECTION: `${connection} 5 ::1 22` },
         },

@@ -92,6 +92,38 @@ describe("what the trial of the wall around sessions shows is told:", () => {
   });
 });
 
+describe("where sshd could not shut logins in", () => {
+  const state = "/var/lib/borgserver";
+
+  test.each([
+    [
+      "because no program may run there",
+      `mount -t tmpfs -o noexec,mode=750 tmpfs ${state}; chgrp borgkeys ${state}`,
+      `umount ${state}`,
+      `Mount ${state} so that programs may run in it (mount(8), exec).`,
+    ],
+    [
+      "because others can change it",
+      `chown 1000 ${state}/door`,
+      `chown 0 ${state}/door`,
+      `others than root can change ${state}/door. Run: chown root ${state}/door`,
+    ],
+  ])("a start stops and says what to do: %s", async (_, spoil, mend, told) => {
+    await machine.ok(spoil);
+    try {
+      const { code, stderr } = await prepare();
+      expect({ code, told: unfolded(stderr) }).toEqual({
+        code: 1,
+        told: expect.stringContaining("no session could begin, because sshd cannot start"),
+      });
+      expect(unfolded(stderr)).toContain(told);
+    } finally {
+      await machine.ok(mend);
+    }
+    expect(await prepare()).toMatchObject({ code: 0 });
+  });
+});
+
 describe("the lock that commands take", () => {
   const lock = "/var/lib/borgserver/lock.sqlite";
 

@@ -1,11 +1,18 @@
 """
-Asks the process that serves sessions what no session program asks, as whoever runs this. Prints an answer a line.
+Asks the process that serves sessions what no session program asks, as an account that logged in. Prints an answer a line.
+
+    ask_wrongly.py UID
 """
 
 import os
 import socket
+import sys
 
 null = [os.open("/dev/null", os.O_RDWR)]
+os.chroot("/var/lib/borgserver/door")
+os.setgroups([])
+os.setgid(60902)
+os.setuid(int(sys.argv[1]))
 for message, count in [
     (b"", 0),
     (b"?" * 2, 3),

@@ -439,7 +439,7 @@ add("send by UDP", "calls", "EPERM", send_datagram)
 add("open a raw socket", "rights", "EPERM", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
 add("ask the kernel by netlink", "calls", "EPERM", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
 add(
-    *("connect to the resident process", "calls", "EPERM"),
+    *("connect to the resident process", "rights", "EPERM"),
     lambda: connect(socket.AF_UNIX, socket.SOCK_SEQPACKET, "/run/borgserver/sessions"),
 )
 add(

@@ -6,10 +6,11 @@ export LC_ALL=C
 keep() {
   rm -rf /client/start && mkdir /client/start
   cp -a --parents /var/lib/borgserver /repos /run/borgserver /client/start
-  rm /client/start/run/borgserver/sessions
+  rm -r /client/start/run/borgserver/sessions /client/start/var/lib/borgserver/door
 }
 restore() {
-  rm -rf /var/lib/borgserver /repos
+  rm -rf /repos
+  find /var/lib/borgserver -mindepth 1 -maxdepth 1 ! -name door -exec rm -r {} +
   find /run/borgserver -mindepth 1 ! -name sessions -delete # a socket, which is no copy's
   cp -a /client/start/. /
 }
