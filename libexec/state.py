@@ -241,7 +241,7 @@ def _read_until_it_rests(at: int, known: int | None) -> dict[str, Any]:
 def state_of(name: str, known: int | None) -> dict[str, Any]:
     nothing = {"commit": None, "lock": None, "unfinished": False}
     try:
-        if not name or name in (".", "..") or "/" in name or "\0" in name:
+        if name in ("", ".", "..") or re.search(r"[/\0\ud800-\udc7f\udd00-\udfff]", name):
             raise Unreadable("this is not the name of a repository")
         with _folder(f"{REPOSITORIES}/{name}", shown_as="it") as at:
             return {"repository": name, **_read_until_it_rests(at, known), "problem": None}
