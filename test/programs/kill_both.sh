@@ -9,10 +9,16 @@ count=$1
 kill_at_random() {
   while :; do
     sleep "$((RANDOM % 2)).$((RANDOM % 10))"
-    if [ $((RANDOM % 2)) = 0 ]; then pkill -9 -x borg-resident; else pkill -9 -f '[b]orgserver keep( |$)'; fi
+    if [ $((RANDOM % 2)) = 0 ]; then
+      # The oldest: a child that has just been forked has its name for a moment.
+      pkill -9 -o -x borg-resident
+      until /usr/local/lib/borgserver/session --answers; do :; done
+    else
+      pkill -9 -f '[b]orgserver keep( |$)'
+    fi
   done
 }
-kill_at_random &
+kill_at_random >&2 &
 killing=$!
 
 back_up() {
