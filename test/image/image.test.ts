@@ -130,8 +130,8 @@ describe("docker exec", () => {
 
 test("what sshd accepts sends without delay", async () => {
   await containers.serve("nodelay", 2209);
-  // Sockets that are both its own: for IPv4 and for IPv6.
-  expect(await containers.ok(`python3 ${programs}/delays.py`)).toBe("1\n1\n");
+  // Of every server here, for IPv4 and for IPv6.
+  expect(await containers.ok(`python3 ${programs}/delays.py`)).toMatch(/^(1\n1\n)+$/);
   await containers.ok("podman rm --force --time 1 nodelay");
 });
 
