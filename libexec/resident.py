@@ -496,7 +496,12 @@ def _listen() -> socket.socket:
     new = f"{SOCKET}.new"
     with contextlib.suppress(FileNotFoundError):
         os.remove(new)
-    listener.bind(new)
+    try:
+        listener.bind(new)
+    except OSError:  # on a full disk there is the room of the one that is replaced
+        os.remove(SOCKET)
+        new = SOCKET
+        listener.bind(new)
     os.chmod(new, 0o666)  # who may ask is decided by who asks
     listener.listen(4096)
     os.rename(new, SOCKET)

@@ -3,10 +3,13 @@ import {
   chmodSync,
   constants,
   copyFileSync,
+  existsSync,
   mkdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { reasonOf } from "../failure.ts";
@@ -37,8 +40,20 @@ export function makeDoor(): void {
       `Mount ${stateFolder} so that programs may run in it (mount(8), exec).`,
     );
   }
-  rmSync(sessionSocket, { force: true });
-  symlinkSync(socket, sessionSocket);
+  // What serves sessions puts its socket in the place of this file, for which there may be no room by then.
+  if (!existsSync(socket)) writeFileSync(socket, "");
+  if (!isLinkTo(sessionSocket, socket)) {
+    rmSync(sessionSocket, { force: true }); // an older version's socket
+    symlinkSync(socket, sessionSocket);
+  }
+}
+
+function isLinkTo(path: string, target: string): boolean {
+  try {
+    return readlinkSync(path) === target;
+  } catch {
+    return false;
+  }
 }
 
 /** Makes a folder of the door and those above, which everybody may enter, whatever the umask is. */

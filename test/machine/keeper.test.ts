@@ -18,8 +18,14 @@ const at = (account: string) => `ssh://${account}@127.0.0.1/repos/${account}`;
 const mayLogIn = async (key: string, account: string) =>
   (await machine.ssh(key, `${account}@127.0.0.1 borg serve`)).code === 0;
 
+/**
+ * In milliseconds: what takes less was told by the file system, and not found by the look every 30 seconds. On a quiet
+ * machine it takes a fifth of a second (scripts/bench keeper).
+ */
+const toldOf = 15_000;
+
 /** Waits until it is so. @returns how long that took, in milliseconds */
-async function until(what: () => Promise<boolean>, longest = 5000): Promise<number> {
+async function until(what: () => Promise<boolean>, longest = 20_000): Promise<number> {
   const begun = performance.now();
   while (!(await what())) {
     if (performance.now() - begun > longest) throw new Error(`not within ${longest} ms:\n${machine.log}`);
@@ -84,20 +90,20 @@ test("a file that vanished shuts the door at once, and ends what is open when it
 }, 180_000);
 
 describe("a change in /sshkeys", () => {
-  test("is in force within a second: a new account with its repository, another key, a file that is gone", async () => {
+  test("is in force as soon as it is made: a new account with its repository, another key, a file that is gone", async () => {
     await rename("/client/one.pub", "/sshkeys/repos/web");
-    expect(await until(serves("web (repo)"))).toBeLessThan(1000);
+    expect(await until(serves("web (repo)"))).toBeLessThan(toldOf);
     await until(async () => machine.log.includes("/repos/web: created"));
     expect(await machine.borg("one", `init -e none ${at("web")}`)).toMatchObject({ code: 0 });
 
     await rename("/client/two.pub", "/sshkeys/repos/web");
     const second = (await machine.ok("ssh-keygen -lf /client/two.pub")).split(" ")[1]!;
-    expect(await until(serves(second))).toBeLessThan(1000);
+    expect(await until(serves(second))).toBeLessThan(toldOf);
     expect(await mayLogIn("one", "web")).toBe(false);
     expect(await mayLogIn("two", "web")).toBe(true);
 
     await machine.ok("rm /sshkeys/repos/web");
-    expect(await until(async () => !(await serves("web (repo)")()))).toBeLessThan(1000);
+    expect(await until(async () => !(await serves("web (repo)")()))).toBeLessThan(toldOf);
     expect(await mayLogIn("two", "web")).toBe(false);
     expect(await machine.ok("ls /repos")).toContain("web\n");
     expect(logged("account web: removed (repositories stay)")).toBe(1);
@@ -109,19 +115,22 @@ describe("a change in /sshkeys", () => {
     await until(serves("burst150 (repo)"));
     expect((await generation()) - before).toBeLessThan(4);
     const long = machine.ok(
-      "for i in $(seq 50); do cp /client/one.pub /sshkeys/repos/long$i; sleep 0.05; done",
+      "for i in $(seq 300); do cp /client/one.pub /sshkeys/repos/long$i; sleep 0.05; done",
     );
-    await until(serves("long1 (repo)"), 2000);
-    expect(await serves("long50 (repo)")()).toBe(false);
+    await until(serves("long1 (repo)"));
+    expect(await serves("long300 (repo)")()).toBe(false);
     await long;
-    await until(serves("long50 (repo)"));
+    await until(serves("long300 (repo)"));
     await machine.ok("rm /sshkeys/repos/burst* /sshkeys/repos/long*; update-borgusers");
   });
 
   test("is published once, by a command or by the keeper", async () => {
     for (let round = 0; round < 5; round++) {
       const before = await generation();
-      await machine.ok(`cp /client/one.pub /sshkeys/repos/once${round}; sleep 0.0${round}; index rebuild`);
+      const pid = await keeper();
+      await machine.ok(
+        `kill -STOP ${pid}; cp /client/one.pub /sshkeys/repos/once${round}; index rebuild; kill -CONT ${pid}`,
+      );
       await until(async () => machine.log.includes(`/repos/once${round}: created`)); // which the command leaves out
       await pause(700);
       expect((await generation()) - before).toBe(1);
@@ -146,11 +155,11 @@ describe("a change in /sshkeys", () => {
     await machine.ok("cd /sshkeys && cp -r repos .new && mv repos .old && mv .new repos && rm -r .old");
     await pause(500);
     await machine.ok("cp /client/one.pub /sshkeys/repos/replaced");
-    expect(await until(serves("replaced (repo)"))).toBeLessThan(1000);
+    expect(await until(serves("replaced (repo)"))).toBeLessThan(toldOf);
     await machine.ok("cd /sshkeys && rm -r repos-restore && mkdir repos-restore");
     await pause(500);
     await machine.ok("cp /client/one.pub /sshkeys/repos-restore/anew");
-    expect(await until(serves("anew (restore)"))).toBeLessThan(1000);
+    expect(await until(serves("anew (restore)"))).toBeLessThan(toldOf);
     await machine.ok("rm -r /sshkeys/repos-restore/anew");
     expect(await mayLogIn("steady", "steady")).toBe(true);
     await machine.ok("rm /sshkeys/repos/replaced");
