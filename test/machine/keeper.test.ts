@@ -126,8 +126,10 @@ describe("a change in /sshkeys", () => {
 
   test("is published once, by a command or by the keeper", async () => {
     for (let round = 0; round < 5; round++) {
-      const before = await generation();
       const pid = await keeper();
+      // What it is about to do with what was changed before is over.
+      await machine.ok(`for i in 1 2; do sleep 1; while pgrep -P ${pid}; do sleep 0.1; done; done`);
+      const before = await generation();
       await machine.ok(
         `kill -STOP ${pid}; cp /client/one.pub /sshkeys/repos/once${round}; index rebuild; kill -CONT ${pid}`,
       );
