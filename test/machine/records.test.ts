@@ -106,7 +106,8 @@ test("a check that finds damage says so, and a new key and a deleted repository 
 });
 
 test("the counts are those of the repository's own files", async () => {
-  const [line] = await borg(`create ${web}::counted /client/data`);
+  await machine.ok("head -c 1000000 /dev/urandom >/client/new");
+  const [line] = await borg(`create ${web}::counted /client/new`);
   const before = await objects();
   const [next] = await borg(`delete ${web}::counted`);
   const put = Number(line!.puts);
