@@ -48,7 +48,7 @@ test("missing directories are made, others get their owner and mode, admins need
     entry("/repos/c", { directory: stats({ uid: 7 }), state: { is: "empty" } }),
     entry("/repos/d", { directory: null, state: { is: "other", config: "" } }),
   );
-  const rootsTop = { folder: stats({ gid: 0, mode: 0o40755 }), records: stats({ uid: 7 }) };
+  const rootsTop = { folder: stats({ gid: 0, mode: 0o40655 }), records: stats({ uid: 7 }) };
   expect(planRepositories(accounts, owner, found, rootsTop, never)).toEqual({
     create: ["/repos/b"],
     own: ["/repos", "/repos/.borgserver", "/repos/c"],
