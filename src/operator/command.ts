@@ -131,7 +131,7 @@ async function runCommand(words: string[]): Promise<number> {
     .action(ending((names: string[], options: Shown) => status(names, options)));
   program
     .command("sessions")
-    .usage("[NAME...] [--json] [--limit N]")
+    .usage("[NAME...] [--json]")
     .summary("show what sessions did")
     .description(
       "Shows what the sessions of repositories did: when, who, what, how much, from where. The newest come first; those of the last 400 days are kept.",

@@ -98,6 +98,8 @@ describe("index", () => {
     ["index find", "index find FINGERPRINT|FILE"],
     ["update-borgusers", "update-borgusers [--dry-run]"],
     ["borgserver known-hosts", "borgserver known-hosts HOST[:PORT]"],
+    ["status", "status [NAME...] [--json] [--check]"],
+    ["borgserver sessions", "borgserver sessions [NAME...] [--json]"],
     ["borgserver manifests", "borgserver manifests NAME [--restore N]"],
   ])("%s --help says how it is typed, with an example", async (command, usage) => {
     const help = await machine.ok(`${command} --help`);

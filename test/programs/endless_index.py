@@ -16,8 +16,10 @@ new = sqlite3.connect(file)
 for name, value in marks.items():
     new.execute(f"PRAGMA {name} = {value}")
 new.executescript("""
-CREATE TABLE role (name, arguments, landlock, deletions);
+CREATE TABLE role (name, arguments, walled, deletions);
 INSERT INTO role VALUES ('none', '[]', 0, '');
+CREATE TABLE account (name, repository, quota, archived);
+INSERT INTO account VALUES ('web', null, null, null);
 CREATE VIEW grant AS WITH RECURSIVE n (role) AS (SELECT 0 UNION ALL SELECT role + 1 FROM n)
   SELECT role, '' AS type, '' AS blob, '' AS addresses, '' AS expires, 'web' AS account, 'x' AS fingerprint FROM n
 """)
