@@ -26,12 +26,18 @@ export function describeSettings(settings: AccountSettings): string {
   return [
     repository !== undefined && `repository ${repository}`,
     quota !== undefined && `quota ${inUnits(quota, unitsOfSize)}`,
-    lateAfter !== undefined && `late after ${inUnits(lateAfter, unitsOfTime)}`,
+    lateAfter !== undefined && `late after ${inWholeUnits(lateAfter, unitsOfTime)}`,
     deletions !== undefined && `deletions ${deletions}`,
     archived && "archived",
   ]
     .filter(Boolean)
     .join(", ");
+}
+
+/** In the largest unit that leaves a whole number: times are not written with a point. */
+function inWholeUnits(value: number, units: Record<string, number>): string {
+  const [unit = "", size = 1] = Object.entries(units).findLast(([, each]) => value % each === 0) ?? [];
+  return `${value / size}${unit}`;
 }
 
 /** In the largest unit that leaves a short number. */

@@ -82,13 +82,16 @@ function take(key: string, value: unknown, settings: AccountSettings, isDefault:
   return null;
 }
 
-/** Where a key is written, as far as it is by its own name at the beginning of a line. */
-function lineOf(text: string, key: string): { line?: number } {
-  const at = text
-    .split("\n")
-    .findIndex(
-      (line) => line.replace(/^\s*[["']*/, "").startsWith(key) || line.includes(JSON.stringify(key)),
-    );
+/**
+ * Where a key is written, as far as it is by its own name at the beginning of a line: the parser does not say.
+ * @param text what was parsed
+ */
+export function lineOf(text: string, key: string): { line?: number } {
+  const written = [key, JSON.stringify(key), `'${key}'`];
+  const at = text.split("\n").findIndex((line) => {
+    const begun = line.replace(/^\uFEFF?[\s[]*/, "");
+    return written.some((each) => begun.startsWith(each) && /^\s*[=.\]]/.test(begun.slice(each.length)));
+  });
   return at === -1 ? {} : { line: at + 1 };
 }
 

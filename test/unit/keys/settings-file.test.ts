@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { describeSettings } from "../../../src/keys/account-settings.ts";
 import { parseSettingsFile } from "../../../src/keys/settings-file.ts";
 import { readSettingsFolder, withSettings } from "../../../src/keys/settings-folder.ts";
+import type { Role } from "../../../src/role.ts";
 
 const parse = (text: string, isDefault = false) => parseSettingsFile("settings/web", text, isDefault);
 
@@ -74,6 +75,9 @@ describe("a problem has its line", () => {
     ['quota = "500G"\nquota = "600G"', 2, "this is not TOML"],
     ["__proto__ = 1", 1, '"__proto__" is no setting'],
     ["constructor = 1", 1, '"constructor" is no setting'],
+    ['# "quota" was "5G"\nquota = 5', 2, "quota: this takes a size"],
+    ["quota.size = 1", 1, "quota: this takes a size"],
+    ["'quota' = 1", 1, "quota: this takes a size"],
   ])("%j", (text, line, what) => {
     const { problems, settings } = parse(text);
     expect(problems).toEqual([expect.objectContaining({ where: "settings/web", line })]);
@@ -83,6 +87,10 @@ describe("a problem has its line", () => {
 
   test("and every problem is told", () => {
     expect(parse('quota = "x"\nnew = 1\narchived = 1').problems.map(({ line }) => line)).toEqual([1, 2, 3]);
+  });
+
+  test("that of its own key, not of one that begins like it", () => {
+    expect(parse('notify = "x"\nnot = 1').problems.map(({ line }) => line)).toEqual([1, 2]);
   });
 
   test("one repository for all accounts is none", () => {
@@ -113,6 +121,7 @@ test("they are described by what people would write", () => {
   expect(describeSettings({ quota: 12_345_678, lateAfter: 30 * 86_400, archived: false })).toBe(
     "quota 12345678, late after 30d",
   );
+  expect(describeSettings({ lateAfter: 36 * 3600 })).toBe("late after 36h");
 });
 
 describe("the folder", () => {
@@ -122,7 +131,7 @@ describe("the folder", () => {
     for (const [name, text] of Object.entries(files)) writeFileSync(`${made}/settings/${name}`, text);
     return made;
   };
-  const account = (name: string, role: "repo" | "admin" = "repo") => ({
+  const account = (name: string, role: Role = "repo") => ({
     ...{ name, role, source: `/sshkeys/${name}`, state: null, keys: [] },
   });
 
@@ -135,11 +144,13 @@ describe("the folder", () => {
     });
     const read = readSettingsFolder(path);
     expect(read).toMatchObject({ exists: true, problems: [] });
-    const { accounts, problems } = withSettings(path, [account("web"), account("db")], read);
+    const all = [account("web"), account("db"), account("boss", "admin")];
+    const { accounts, problems } = withSettings(path, all, read);
     expect(problems).toEqual([]);
     expect(accounts.map(({ settings }) => settings)).toEqual([
       { lateAfter: 93_600, quota: 2e12 },
       { lateAfter: 93_600, quota: 1e12 },
+      undefined,
     ]);
   });
 
@@ -154,14 +165,69 @@ describe("the folder", () => {
     const read = readSettingsFolder(path);
     expect(read.problems.map(({ where, text }) => `${where.slice(path.length)}: ${text}`)).toEqual([
       "/settings/big: the file is larger than 65536 bytes",
-      "/settings/folder: this is a folder, but repositories are side by side",
+      "/settings/folder: this is not a file with settings",
     ]);
     const { problems } = withSettings(path, [account("web"), account("db"), account("boss", "admin")], read);
-    expect(problems.map(({ where, text }) => `${where.slice(path.length)}: ${text}`)).toEqual([
-      "/settings/boss: an admin reaches every repository, so it has none of its own",
-      "/settings/nobody: there is no account of this name",
-      "/settings/db: the repository WEB differs from web only by case, and on some storage both would be one directory",
+    const shown = problems.map(({ where, line, text }) => `${where.slice(path.length)}:${line}: ${text}`);
+    expect(shown).toEqual([
+      "/settings/boss:1: repository: an admin reaches every repository, and has none of its own",
+      "/settings/nobody:undefined: there is no account of this name",
+      "/settings/db:1: the repository WEB differs from web only by case, and on some storage both would be one directory",
     ]);
+  });
+
+  test("what nothing would obey in an account's role is a problem with its line", () => {
+    const path = folder({
+      boss: 'quota = "1T"\nlate-after = "1d"\narchived = true\ndeletions = "kept"',
+      web: 'quota = "1T"\ndeletions = "refused"',
+      db: 'deletions = "kept"',
+      default: 'deletions = "kept"\nlate-after = "1d"\narchived = false',
+    });
+    const all = [account("boss", "admin"), account("web"), account("db", "appendonly"), account("x")];
+    const { problems } = withSettings(path, all, readSettingsFolder(path));
+    expect(problems.map(({ where, line, text }) => `${where.slice(path.length)}:${line}: ${text}`)).toEqual([
+      "/settings/boss:2: late-after: an admin has no repository of its own that could be late",
+      "/settings/boss:4: deletions: an admin can delete everything",
+      "/settings/boss:3: archived: an admin has no repository of its own, and writes to archived ones too",
+      "/settings/web:2: deletions: an account in repos can delete everything",
+    ]);
+  });
+
+  describe("an archived repository is archived for every account that opens it", () => {
+    const all = [account("web"), account("prune"), account("boss", "admin"), account("db")];
+    const archived = (files: Record<string, string>) => {
+      const path = folder({ prune: 'repository = "web"', ...files });
+      const { accounts, problems } = withSettings(path, all, readSettingsFolder(path));
+      const names = accounts.filter(({ settings }) => settings?.archived).map(({ name }) => name);
+      return { names, problems: problems.map((each) => ({ ...each, where: each.where.slice(path.length) })) };
+    };
+
+    test.each([
+      ["its own says so", { web: "archived = true" }, ["web", "prune"]],
+      ["another's says so", { prune: 'archived = true\nrepository = "web"' }, ["web", "prune"]],
+      [
+        "two say so",
+        { prune: 'archived = true\nrepository = "web"', web: "archived = true" },
+        ["web", "prune"],
+      ],
+      ["all are, but this one is not", { default: "archived = true", web: "archived = false" }, ["db"]],
+      ["nobody says so", {}, []],
+    ])("%s", (_, files, names) => {
+      expect(archived(files as Record<string, string>)).toEqual({ names, problems: [] });
+    });
+
+    test("two that contradict each other are a problem", () => {
+      const { problems } = archived({
+        prune: 'repository = "web"\narchived = true',
+        web: "archived = false",
+      });
+      expect(problems).toEqual([
+        expect.objectContaining({
+          ...{ where: "/settings/prune", line: 2 },
+          text: "archived: the settings of web say otherwise of the same repository",
+        }),
+      ]);
+    });
   });
 
   test("an account that is still published may leave its settings behind", () => {
