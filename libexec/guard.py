@@ -38,6 +38,7 @@ Deletions = Literal["refused", "kept"]
 _keeps = False
 _only_reads = False
 _is_archived = False
+_has_own_quota = False
 
 
 def _nothing(path: str, create: bool) -> None:
@@ -48,12 +49,14 @@ def _nothing(path: str, create: bool) -> None:
 before_open: Callable[[str, bool], None] = _nothing
 
 
-def serve_as(role: Role, deletions: Deletions = "refused", archived: bool = False) -> None:
+def serve_as(role: Role, deletions: Deletions = "refused", archived: bool = False, has_own_quota: bool = False) -> None:
     """
     Says what this process serves a client as. `deletions` is for append-only: "kept" leaves them to borg's own
     --append-only, which writes them down, and whoever compacts later makes them final. `archived` is why it only reads.
+    With `has_own_quota`, a quota comes with every session of the account, and none is written into a new repository.
     """
-    global _keeps, _only_reads, _is_archived
+    global _keeps, _only_reads, _is_archived, _has_own_quota
+    _has_own_quota = has_own_quota
     _is_archived = archived
     _keeps = role == "appendonly" and deletions == "refused"
     _only_reads = role == "restore"
@@ -141,6 +144,7 @@ class GuardedRepository(Repository):  # type: ignore[misc]
     """The repository that a client's calls reach."""
 
     lock: Any
+    storage_quota: int | None
     # The transaction that the index in memory is of.
     _read: int | None = None
     # Ids of objects that were not there before: the last one that was put, the last before the manifest, and the last
@@ -163,7 +167,11 @@ class GuardedRepository(Repository):  # type: ignore[misc]
             # An init that is running holds it.
             Lock(os.path.join(path, "lock"), exclusive=True, timeout=1).acquire()
             super().destroy()
+        quota = self.storage_quota
+        if _has_own_quota:
+            self.storage_quota = None  # in the config it would bind everybody, and go on when the account's is raised
         super().create(path)
+        self.storage_quota = quota
 
     def _broke_off(self, path: str) -> bool:
         """Whether an init ended before its commit. To borg what it left is a repository, to be deleted first."""

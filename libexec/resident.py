@@ -230,7 +230,7 @@ def session(resident: Resident, asking: socket.socket) -> NoReturn:
             wall.close_in([(rights, directory)])
             if account.role == "admin":
                 guard.before_open = _close_in_once_more
-        guard.serve_as(account.served_as, account.deletions, account.archived)
+        guard.serve_as(account.served_as, account.deletions, account.archived, account.quota is not None)
         os.close(LOG)
         _answer(asking, b"S")
         code = _serve(resident, [*account.command, *request.options])

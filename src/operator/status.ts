@@ -111,8 +111,8 @@ function expectations(accounts: readonly Opening[], owner: Owner): Expectation[]
     const each = expect(repository);
     const { quota = null, lateAfter, archived } = account.settings ?? {};
     each.accounts.push(account.name);
-    // Where several accounts open it, the strictest counts.
-    if (quota !== null) each.quota = Math.min(quota, each.quota ?? quota);
+    // Where several accounts open it, the strictest counts. A restoring one never writes, so its quota stops nobody.
+    if (quota !== null && account.role !== "restore") each.quota = Math.min(quota, each.quota ?? quota);
     if (lateAfter !== undefined)
       each.lateAfter = Math.min(lateAfter * 1000, each.lateAfter ?? Number.POSITIVE_INFINITY);
     each.archived ||= archived === true;

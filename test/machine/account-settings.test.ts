@@ -57,6 +57,65 @@ test("three accounts of three roles open one repository, each with its own right
   );
 });
 
+test("a repository that is archived by one account's settings is so for the others too", async () => {
+  await machine.write("/sshkeys/settings/helper", 'repository = "shared"\narchived = true\n');
+  await rebuild();
+  expect(await machine.ok("index list")).toContain("pruner (repo; repository shared, archived)");
+  const before = await machine.ok(
+    "cd /repos/shared; find . -type f ! -name 'lock*' | sort | xargs sha256sum",
+  );
+  for (const [name, words] of [
+    ["pruner", `delete ${at("pruner", "shared")}::b`],
+    ["pruner", `create ${at("pruner", "shared")}::x /client/data`],
+    ["laptop", `create ${at("laptop", "shared")}::x /client/data`],
+  ] as const) {
+    const { code, stderr } = await borg(name, words);
+    expect({ words, code }).toEqual({ words, code: 2 });
+    expect(stderr).toContain("this repository is archived");
+  }
+  expect(await machine.ok("cd /repos/shared; find . -type f ! -name 'lock*' | sort | xargs sha256sum")).toBe(
+    before,
+  );
+  await machine.write("/sshkeys/settings/laptop", 'repository = "shared"\narchived = false\n');
+  const { code, stderr } = await machine.run("index rebuild");
+  expect(code).toBe(3);
+  expect(stderr).toMatch(
+    /settings\/(laptop|helper):2: archived: the settings of (laptop|helper) say otherwise of the same repository/,
+  );
+  await machine.write("/sshkeys/settings/laptop", 'repository = "shared"\n');
+  await machine.write("/sshkeys/settings/helper", 'repository = "shared"\n');
+  await rebuild();
+  expect(await borg("laptop", `create ${at("laptop", "shared")}::y /client/data`)).toMatchObject({ code: 0 });
+});
+
+test("an account's quota counts what others wrote, and binds that account alone", async () => {
+  const fill = (name: string, archive: string) =>
+    machine.run(`head -c 6000000 /dev/urandom | borg create -C none ${at(name, "shared")}::${archive} -`, {
+      env: machine.client(name),
+    });
+  for (const archive of ["l1", "l2"]) expect(await fill("laptop", archive)).toMatchObject({ code: 0 });
+  await machine.write("/sshkeys/settings/default", 'quota = "10M"\n');
+  await machine.write("/sshkeys/settings/laptop", 'repository = "shared"\nquota = "1T"\n');
+  await rebuild();
+  const { code, stderr } = await fill("pruner", "p");
+  expect(code).toBe(2);
+  expect(stderr).toContain("quota");
+  expect(await fill("laptop", "l3")).toMatchObject({ code: 0 });
+  // An admin is not bound by what is set for all, and so can make room.
+  expect(await borg("boss", `delete ${at("boss", "shared")}::l3`)).toMatchObject({ code: 0 });
+  expect((await machine.run("status --check")).stdout).toContain("shared: full");
+  await machine.write("/sshkeys/settings/pruner", 'repository = "shared"\nquota = "2T"\n');
+  await rebuild();
+  expect(await fill("pruner", "p")).toMatchObject({ code: 0 });
+  // The restoring account, which has the 10 MB still, never writes.
+  expect(JSON.parse(await machine.ok("status shared --json"))[0]).toMatchObject({ quota: 1e12 });
+  expect(await machine.run("status --check shared")).toMatchObject({ code: 0, stdout: "" });
+  await machine.ok("rm /sshkeys/settings/default");
+  for (const name of ["laptop", "pruner"])
+    await machine.write(`/sshkeys/settings/${name}`, 'repository = "shared"\n');
+  await rebuild();
+});
+
 test("an account that goes leaves the repository that others open", async () => {
   await machine.ok("mv /sshkeys/repos/pruner /client/; mv /sshkeys/settings/pruner /client/pruner-settings");
   expect(await machine.ok("update-borgusers")).toContain("account pruner: removed");
@@ -65,9 +124,9 @@ test("an account that goes leaves the repository that others open", async () => 
 });
 
 test("a quota stops the account's sessions when the whole repository has grown past it", async () => {
-  expect(await borg("web", `init -e none ${at("web", "web")}`)).toMatchObject({ code: 0 });
   await machine.write("/sshkeys/settings/web", 'quota = "10M"\n');
   await rebuild();
+  expect(await borg("web", `init -e none ${at("web", "web")}`)).toMatchObject({ code: 0 });
   expect(await machine.ok("index list")).toContain("web (repo; quota 10M)");
   const fill = (archive: string) =>
     machine.run(`head -c 6000000 /dev/urandom | borg create -C none ${at("web", "web")}::${archive} -`, {
@@ -77,6 +136,12 @@ test("a quota stops the account's sessions when the whole repository has grown p
   const { code, stderr } = await fill("second");
   expect(code).toBe(2);
   expect(stderr).toContain("quota");
+  // It is the account's: borg would write it into the repository too, and then it bound admins, also when it was raised.
+  const more = "head -c 6000000 /dev/urandom | borg create -C none";
+  const asAdmin = { env: machine.client("boss") };
+  expect(await machine.run(`${more} ${at("boss", "web")}::admin -`, asAdmin)).toMatchObject({ code: 0 });
+  expect(await borg("boss", `delete ${at("boss", "web")}::admin`)).toMatchObject({ code: 0 });
+  expect(await borg("boss", `compact ${at("boss", "web")}`)).toMatchObject({ code: 0 });
   await machine.write("/sshkeys/settings/web", 'quota = "100M"\n');
   await rebuild();
   expect(await fill("second")).toMatchObject({ code: 0 });

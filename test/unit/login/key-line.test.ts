@@ -42,6 +42,11 @@ test.each<[Role, Partial<Serving>, string]>([
   expect(forcedCommand("web01", serving(role, [], settings)).join(" ")).toBe(command);
 });
 
+test("an account's quota stands behind the role's, because borg takes the last", () => {
+  const words = forcedCommand("web01", serving("repo", ["--storage-quota", "20G"], { quota: 5e11 }));
+  expect(words.slice(-4)).toEqual(["--storage-quota", "20G", "--storage-quota", "500000000000"]);
+});
+
 describe("whatever the fields are,", () => {
   const text = fc.oneof(fc.string({ unit: "binary" }), fc.stringMatching(/^[A-Za-z0-9+/."\\\n ,=@-]+$/));
   const word = fc.stringMatching(/^[A-Za-z0-9@%+=:,./_-]+$/);
