@@ -91,18 +91,24 @@ function lostSettings(exists: boolean): Problem[] {
 /** With a borg in which the guard does not hold, nobody may believe that it does. */
 function unkeptRoles(accounts: readonly FoundAccount[], { settings, unguarded }: InForce): Problem[] {
   if (unguarded === "") return [];
-  const found = new Set(
-    accounts
-      .filter(({ role, settings: own }) =>
-        restsOnGuard(roleOf(role, own?.archived ?? false), own?.deletions ?? settings.deletions),
-      )
-      .map(({ role }) => role),
-  );
-  return [...found].map((role) => ({
-    where: `${keyFolder}/${roles[role].folder}`,
-    text: `what this role promises cannot be kept with the borg that is installed: ${unguarded}`,
-    hint: `Install another borg 1.x${role === "appendonly" ? ", or set APPENDONLY_DELETIONS=kept for borg's own append-only" : ""}.`,
-  }));
+  const found = new Set<Role>();
+  let isArchived = false;
+  for (const { role, settings: own } of accounts)
+    if (restsOnGuard(role, own?.deletions ?? settings.deletions)) found.add(role);
+    else isArchived ||= restsOnGuard(roleOf(role, own?.archived ?? false), settings.deletions);
+  const problem = (folder: string, what: string, hint = "") => ({
+    where: `${keyFolder}/${folder}`,
+    text: `${what} cannot be kept with the borg that is installed: ${unguarded}`,
+    hint: `Install another borg 1.x${hint}.`,
+  });
+  const kept =
+    ", or leave deletions to borg's own append-only: APPENDONLY_DELETIONS=kept, and nothing else in settings files";
+  return [
+    ...[...found].map((role) =>
+      problem(roles[role].folder, "what this role promises", role === "appendonly" ? kept : ""),
+    ),
+    ...(isArchived ? [problem("settings", "that archived repositories do not change")] : []),
+  ];
 }
 
 /** Everything that follows from what the operator gave. Nothing is changed until it is applied. */

@@ -576,5 +576,17 @@ describe("with a borg in which the guard does not hold", () => {
     await machine.ok("rm /sshkeys/repos-restore/log && mv /client/away/* /sshkeys/repos-appendonly/");
     await machine.stopServer();
     expect(await machine.startServer({ APPENDONLY_DELETIONS: "kept" })).toBeNull();
+    // What settings files promise rests on it as well.
+    await machine.write("/sshkeys/settings/log", 'deletions = "refused"\n');
+    expect((await machine.run("update-borgusers")).stderr).toContain(
+      "/sshkeys/repos-appendonly: what this role promises cannot be kept",
+    );
+    await machine.write("/sshkeys/settings/log", "archived = true\n");
+    const archived = await machine.run("update-borgusers");
+    expect(archived.code).toBe(3);
+    expect(archived.stderr).toMatch(
+      /^\/sshkeys\/settings: that archived repositories do not change cannot be kept/,
+    );
+    await machine.ok("rm /sshkeys/settings/log && update-borgusers");
   });
 });
