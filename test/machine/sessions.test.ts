@@ -147,7 +147,7 @@ describe("a request for borg serve", () => {
   test("is served by a process that has the owner's rights, its repository and its client, and nothing else", async () => {
     const look = await machine.ok(
       `sleep 4 | ssh -i /client/web -o UserKnownHostsFile=/client/known_hosts web@127.0.0.1 borg serve >/dev/null & asking=$!
-       until pid=$(pgrep -x -u 1000 borg) && grep -q '^Seccomp:.2' /proc/$pid/status; do sleep 0.05; done
+       until pid=$(pgrep -x -u 1000 borg) && grep -q '^Seccomp:.2' /proc/$pid/status && [ ! -e /proc/$pid/fd/4 ]; do sleep 0.05; done
        grep -E '^(Uid|Gid|Groups|CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/$pid/status
        ls /proc/$pid/fd | xargs; cat /proc/$pid/oom_score_adj; grep 'core file' /proc/$pid/limits
        tr '\\0' ' ' </proc/$pid/cmdline; echo; pgrep -x session; ps -o uid= -C session; wait $asking`,
