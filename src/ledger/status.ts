@@ -1,3 +1,4 @@
+import { printable } from "../printable.ts";
 import type { History } from "./ledger.ts";
 import type { RepositoryState } from "./reader.ts";
 import type { OpenSession } from "./records.ts";
@@ -173,7 +174,12 @@ const columns = ["REPOSITORY", "LAST BACKUP", "SIZE", "FREEABLE", "QUOTA", "LAST
 export function statusTable(all: readonly Status[], now: number, colour: boolean): string[] {
   const rows = [...all]
     .sort((a, b) => Number(b.late) - Number(a.late) || (a.repository < b.repository ? -1 : 1))
-    .map((status) => ({ status, cells: cellsOf(status, now), notes: notesOf(status) }));
+    // A name may be an admin's, and a problem name a file: neither is to move a terminal's cursor.
+    .map((status) => ({
+      status,
+      cells: cellsOf(status, now).map(printable),
+      notes: notesOf(status).map(printable),
+    }));
   const widths = columns.map((title, at) =>
     Math.max(title.length, ...rows.map(({ cells }) => cells[at]?.length ?? 0)),
   );

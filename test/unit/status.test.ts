@@ -139,6 +139,13 @@ test("the table fits a hundred columns, late ones first", () => {
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
 });
 
+test("what a client named is shown as text", () => {
+  const name = "web\n\x1b[2Jx";
+  const lines = statusTable([made({ repository: name }, { problem: `${name} is missing` })], now, false);
+  expect(lines[1]).toMatch(/^web\\x0a\\x1b\[2Jx {2}/);
+  expect(lines[2]).toBe("  cannot be read: web\\x0a\\x1b[2Jx is missing");
+});
+
 test("colours only where they are asked for", () => {
   expect(statusTable([made()], now, true)[1]).toContain("\x1b[32m2 hours ago\x1b[0m");
   expect(statusTable([made({ lateAfter: 1 })], now, true)[1]).toContain("\x1b[31m");
