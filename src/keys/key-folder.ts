@@ -94,7 +94,7 @@ export function readKeyFolder(
  * The names in a folder, in an order that does not depend on the file system; null for no folder. Names are bytes:
  * each string has a byte a character (latin1).
  */
-function entries(folder: string, problems: Problem[]): string[] | null {
+export function entries(folder: string, problems: Problem[]): string[] | null {
   try {
     return readdirSync(folder, "latin1").sort();
   } catch (error) {

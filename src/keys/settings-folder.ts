@@ -1,11 +1,11 @@
-import { readdirSync, statSync } from "node:fs";
-import { codeOf } from "../failure.ts";
+import { statSync } from "node:fs";
 import { shownName } from "../printable.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { type Role, roles } from "../role.ts";
 import { type FoundAccount, isLeftover, repositoryOf } from "./account.ts";
 import type { AccountSettings } from "./account-settings.ts";
-import { readKeyFile } from "./key-folder.ts";
+import { pathOf } from "./entry-path.ts";
+import { entries, readKeyFile } from "./key-folder.ts";
 import { largestSettings, lineOf, parseSettingsFile } from "./settings-file.ts";
 
 /** The folder next to the role folders with a file for each account that has settings of its own, and one for all. */
@@ -36,24 +36,13 @@ export function readSettingsFolder(folder: string): SettingsFiles {
   const own = new Map<string, OwnSettings>();
   const problems: Problem[] = [];
   let common: AccountSettings = {};
-  let names: string[];
-  try {
-    names = readdirSync(within, "utf8").sort();
-  } catch (error) {
-    const code = codeOf(error);
-    if (code !== "ENOENT")
-      problems.push({
-        where: within,
-        text: `the folder cannot be read (${code})`,
-        hint: "Make it a folder that root can read.",
-      });
-    return { exists: code !== "ENOENT", common, own, problems };
-  }
+  const names = entries(within, problems);
+  if (names === null) return { exists: false, common, own, problems };
   for (const name of names.filter((each) => !isLeftover(each))) {
-    const source = `${within}/${shownName(Buffer.from(name).toString("latin1"))}`;
-    const read = readKeyFile(`${within}/${name}`);
-    if (isRefusal(read))
-      problems.push({ where: source, ...(isNoFile(`${within}/${name}`) ? notSettings : read) });
+    const source = `${within}/${shownName(name)}`;
+    const path = pathOf(within, name);
+    const read = readKeyFile(path);
+    if (isRefusal(read)) problems.push({ where: source, ...(isNoFile(path) ? notSettings : read) });
     else if (read.content.length > largestSettings)
       problems.push({
         where: source,
@@ -76,7 +65,7 @@ const notSettings: Refusal = {
   hint: "Put one file for each account here, and nothing else.",
 };
 
-function isNoFile(path: string): boolean {
+function isNoFile(path: string | Buffer): boolean {
   try {
     return !statSync(path).isFile();
   } catch {
