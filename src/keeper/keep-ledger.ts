@@ -9,6 +9,7 @@ import type { Owner } from "../owner.ts";
 import { indexFile, ledgerFile, repositoryFolder } from "../paths.ts";
 import { note } from "../report.ts";
 import { knownRepositories } from "../repositories/known-repositories.ts";
+import { Alarm } from "./alarm.ts";
 
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
 const soon = 200;
@@ -37,7 +38,7 @@ class LedgerKeeper {
   readonly #owner: Owner;
   readonly #ledger: Ledger;
   #watcher: FSWatcher | null = null;
-  #wake: () => void = () => {};
+  readonly #alarm = new Alarm();
   /** The repositories that are to be looked at. */
   readonly #due = new Set<string>();
   /** Which index it was that these were seen in. */
@@ -54,23 +55,19 @@ class LedgerKeeper {
   /** Does what is due, then waits until there may be more. */
   async look(): Promise<void> {
     this.#watch();
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
     try {
       await this.#doWhatIsDue(Date.now());
       this.#said = "";
     } catch (error) {
       const reason = reasonOf(error);
-      if (reason !== this.#said) note(`the ledger cannot be kept at the moment: ${reason}`);
+      if (reason !== this.#said)
+        note(
+          `what sessions did cannot be taken up into ${ledgerFile}: ${reason}`,
+          "It is tried again every 30 seconds; logins and sessions go on.",
+        );
       this.#said = reason;
     }
-    let timer: NodeJS.Timeout | undefined;
-    const later = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, often);
-    });
-    await Promise.race([woken, later]);
-    clearTimeout(timer);
+    await this.#alarm.wait(often);
     await new Promise((resolve) => setTimeout(resolve, soon)); // others may end at the same time
   }
 
@@ -122,7 +119,7 @@ class LedgerKeeper {
     try {
       makeOwnRecords(this.#owner);
       this.#watcher = watch(ownRecords(), (_, name) => {
-        if (name === null || name.endsWith(".jsonl")) this.#wake();
+        if (name === null || name.endsWith(".jsonl")) this.#alarm.ring();
       });
       this.#watcher.on("error", () => {
         this.#watcher?.close();
