@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -I
 """
 Starts sshd with sockets that listen already and send without delay (tcp(7), TCP_NODELAY), which connections inherit.
 sshd sets that option for sessions with a terminal alone, and so a login waits about four times for an acknowledgement

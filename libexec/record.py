@@ -37,22 +37,13 @@ _SIZE, _VERSION_AT, _IDENTITY_AT, _OPENED_AT = 4096, 256, 512, 2048
 _NAMES = (
     *("gets", "bytes_out", "puts", "bytes_in", "manifests", "deletes", "deletes_before", "refused"),
     *("commits", "compactions", "since_commit", "creates", "checks", "repairs", "keys", "last", "ended", "code"),
-    *(
-        "committed",
-        "check_result",
-        "lists",
-        "destroys",
-        "broken_locks",
-        "gets_after_delete",
-        "exclusive",
-        "transaction",
-    ),
+    *("committed", "check_result", "lists", "destroys"),
+    *("broken_locks", "gets_after_delete", "exclusive", "transaction"),
 )
 _GETS, _BYTES_OUT, _PUTS, _BYTES_IN, _MANIFESTS, _DELETES, _DELETES_BEFORE, _REFUSED = range(8)
 _COMMITS, _COMPACTIONS, _SINCE_COMMIT, _CREATES, _CHECKS, _REPAIRS, _KEYS, _LAST, _ENDED, _CODE = range(8, 18)
-_COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS, _BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE, _TRANSACTION = range(
-    18, 26
-)
+_COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS = range(18, 22)
+_BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE, _TRANSACTION = range(22, 26)
 
 # What the last check of the whole repository found (_CHECK_RESULT; 0 where there was none).
 _SOUND, _DAMAGED = 1, 2

@@ -151,7 +151,8 @@ static int ask(const char *message, size_t length, int descriptors) {
 
 /*
  * Asks until there is an answer: S it serves, R it refuses, for the reason behind it. Until then nothing of the client
- * has been read, so the resident process may end and come back. `patience` is for an answer. Returns the socket; `answer` ends with a zero byte.
+ * has been read, so the resident process may end and come back. `patience` is for an answer. Returns the socket; `answer`
+ * ends with a zero byte.
  */
 static int ask_patiently(const char *message, size_t length, int descriptors, int patience, char *answer, size_t size) {
   for (double end = now() + PATIENCE, delay = 0.01; now() < end; delay = delay < 0.3 ? delay * 2 : delay) {

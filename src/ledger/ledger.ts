@@ -125,41 +125,26 @@ export class Ledger {
 
   /** Says anew what the sessions of a repository tell about it, since it was last made. */
   #sumUp(repository: string): void {
-    const newest = <Row>(columns: string, which: string, order = "ended", since = 0) =>
+    let since = 0;
+    const newest = <Row>(columns: string, which: string, order = "ended") =>
       this.#database
         .prepare<[string, number], Row>(
           `SELECT ${columns} FROM session WHERE repository = ? AND ended >= ? AND ${which} ORDER BY ${order} DESC LIMIT 1`,
         )
         .get(repository, since);
     // A delete that is complete and has committed nothing took the whole repository away.
-    const made = newest<{ ended: number }>(
-      "ended",
-      "(kind = 'init' OR kind = 'delete' AND complete = 1 AND commit_number IS NULL)",
-    );
-    const since = made?.ended ?? 0;
-    const backup = newest<{ at: number }>(
-      "committed AS at",
-      "kind = 'create' AND complete = 1",
-      "ended",
-      since,
-    );
+    const made = "(kind = 'init' OR kind = 'delete' AND complete = 1 AND commit_number IS NULL)";
+    since = newest<{ ended: number }>("ended", made)?.ended ?? 0;
+    const backup = newest<{ at: number }>("committed AS at", "kind = 'create' AND complete = 1");
     const check = newest<{ at: number; ok: number }>(
       "ended AS at, check_ok AS ok",
       "kind = 'check' AND check_ok IS NOT NULL",
-      "ended",
-      since,
     );
-    const compact = newest<{ at: number }>(
-      "ended AS at",
-      "kind = 'compact' AND complete = 1",
-      "ended",
-      since,
-    );
+    const compact = newest<{ at: number }>("ended AS at", "kind = 'compact' AND complete = 1");
     const last = newest<{ commit_number: number; kind: string }>(
       "commit_number, kind",
       "commit_number IS NOT NULL",
       "commit_number",
-      since,
     );
     // What was known stays where the sessions that told it are too old to be there still.
     const known = this.#database

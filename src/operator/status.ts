@@ -4,7 +4,7 @@ import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
 import { type Opening, repositoryOf } from "../keys/account.ts";
 import { Ledger, type LedgerSession } from "../ledger/ledger.ts";
-import { type OpenSession, openSessions } from "../ledger/records.ts";
+import { openSessions } from "../ledger/records.ts";
 import {
   type Expectation,
   findingsOf,
@@ -66,7 +66,7 @@ function statuses(expected: readonly Expectation[], owner: Owner, now: number): 
   try {
     const states = ledger?.states();
     const histories = ledger?.histories();
-    const open = byRepository(openSessions(owner));
+    const open = Map.groupBy(openSessions(owner), ({ repository }) => repository);
     return expected.map((each) =>
       statusOf(
         each,
@@ -79,17 +79,6 @@ function statuses(expected: readonly Expectation[], owner: Owner, now: number): 
   } finally {
     ledger?.close();
   }
-}
-
-function byRepository(sessions: readonly OpenSession[]): Map<string, OpenSession[]> {
-  const found = new Map<string, OpenSession[]>();
-  for (const session of sessions) {
-    if (session.repository === null) continue;
-    const others = found.get(session.repository);
-    if (others) others.push(session);
-    else found.set(session.repository, [session]);
-  }
-  return found;
 }
 
 /** The repositories that accounts open, and those that were there once, which an admin may have made. */
