@@ -1,0 +1,56 @@
+import type { LedgerSession } from "../ledger/ledger.ts";
+import type { Kind } from "../ledger/record.ts";
+import type { Status } from "../ledger/status.ts";
+
+/**
+ * What the keeper publishes of what it knows, for the teller, which sees nothing else. Times are in milliseconds since
+ * 1970, sizes in bytes, null where unknown.
+ */
+export interface Published {
+  /** When it was put together. */
+  made: number;
+  /** The host name. */
+  node: string;
+  /** That of the server. */
+  version: string;
+  /** Null where the index cannot answer. */
+  index: { accounts: number; keys: number; published: number } | null;
+  /** How many problems in /sshkeys keep changes from taking effect. */
+  problems: number;
+  /** Of the file system that /repos lies on. */
+  storage: { free: number; size: number } | null;
+  /** By name. */
+  repositories: PublishedRepository[];
+}
+
+export interface PublishedRepository {
+  status: Status;
+  /** A backup is late when the last complete one is older, in milliseconds. */
+  lateAfter: number | null;
+  /** The last 30 days in UTC, the oldest first, today last. The size is the one that was seen last on that day. */
+  days: Day[];
+  /** Of all sessions that the ledger ever took up; those without a session are absent. */
+  totals: Total[];
+}
+
+export interface Day {
+  /** How many complete backups were made. */
+  backups: number;
+  size: number | null;
+}
+
+export interface Total {
+  kind: Kind;
+  complete: boolean;
+  sessions: number;
+  /** From clients. */
+  bytesIn: number;
+  /** To clients. */
+  bytesOut: number;
+}
+
+/** How many days are published. */
+export const publishedDays = 30;
+
+/** A session as it is published: without the key that let it in. */
+export type PublishedSession = Omit<LedgerSession, "key">;
