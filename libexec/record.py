@@ -38,12 +38,12 @@ _NAMES = (
     *("gets", "bytes_out", "puts", "bytes_in", "manifests", "deletes", "deletes_before", "refused"),
     *("commits", "compactions", "since_commit", "creates", "checks", "repairs", "keys", "last", "ended", "code"),
     *("committed", "check_result", "lists", "destroys"),
-    *("broken_locks", "gets_after_delete", "exclusive", "transaction"),
+    *("broken_locks", "gets_after_delete", "exclusive", "transaction", "deletes_refused"),
 )
 _GETS, _BYTES_OUT, _PUTS, _BYTES_IN, _MANIFESTS, _DELETES, _DELETES_BEFORE, _REFUSED = range(8)
 _COMMITS, _COMPACTIONS, _SINCE_COMMIT, _CREATES, _CHECKS, _REPAIRS, _KEYS, _LAST, _ENDED, _CODE = range(8, 18)
 _COMMITTED, _CHECK_RESULT, _LISTS, _DESTROYS = range(18, 22)
-_BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE, _TRANSACTION = range(22, 26)
+_BROKEN_LOCKS, _GETS_AFTER_DELETE, _EXCLUSIVE, _TRANSACTION, _DELETES_REFUSED = range(22, 27)
 
 # What the last check of the whole repository found (_CHECK_RESULT; 0 where there was none).
 _SOUND, _DAMAGED = 1, 2
@@ -184,7 +184,7 @@ class _Counting(Repository):  # type: ignore[misc]
 
     @guard.instead_of(Repository.delete)
     def delete(self, id: bytes, wait: bool = True) -> None:
-        with _or_refused():
+        with _or_refused_delete():
             self._before_delete()
             was_before = id in self and self.index[id][0] <= self._committed_before
             super().delete(id)
@@ -218,7 +218,7 @@ class _Counting(Repository):  # type: ignore[misc]
 
     @guard.instead_of(Repository.destroy)
     def destroy(self) -> None:
-        with _or_refused():
+        with _or_refused_delete():
             super().destroy()
         _count[_DESTROYS] += 1
         _count[_SINCE_COMMIT] = 0
@@ -255,6 +255,13 @@ class _or_refused:  # noqa: N801 - reads as a statement
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is not None:
             _count[_REFUSED] += 1
+
+
+class _or_refused_delete(_or_refused):  # noqa: N801 - reads as a statement
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is not None:
+            _count[_DELETES_REFUSED] += 1
 
 
 def install() -> None:
@@ -325,6 +332,7 @@ def line_of(content: bytes) -> dict[str, Any] | None:
         "check_ok": {_SOUND: True, _DAMAGED: False}.get(counted["check_result"]),
         "code": counted["code"] if counted["ended"] else None,
         **{name: counted[name] for name in _NAMES[:11] if name != "since_commit"},
+        "deletes_refused": counted["deletes_refused"],
     }
 
 

@@ -17,6 +17,8 @@ export type LedgerSession = SessionRecord & { node: string };
 
 /** What the sessions of a repository tell about it; times in milliseconds since 1970. */
 export interface History {
+  /** How many backups have broken off since the last complete one. */
+  brokenOff: number;
   lastBackup: number | null;
   lastCheck: number | null;
   lastCheckOk: boolean | null;
@@ -26,10 +28,33 @@ export interface History {
   kind: Kind | null;
 }
 
+/** How many sessions of a kind a repository has had. */
+export interface Total {
+  repository: string;
+  kind: Kind;
+  complete: boolean;
+  sessions: number;
+  /** From clients, and to them. */
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/** A day of a repository. */
+export interface Day {
+  /** How many complete backups were made. */
+  backups: number;
+  /** The size that was seen last, in bytes; null where nobody looked. */
+  size: number | null;
+}
+
 /** How long sessions are kept, in milliseconds. What they tell of a repository is kept for ever. */
 export const retention = 400 * 24 * 3600 * 1000;
 
-const schemaVersion = 1;
+/** How long the sizes of days are kept, in days. */
+const daysOfSizes = 31;
+const day = 24 * 3600 * 1000;
+
+const schemaVersion = 2;
 const schema = `
   PRAGMA application_id = 0x626f7267;
   PRAGMA user_version = ${schemaVersion};
@@ -39,19 +64,34 @@ const schema = `
     repository TEXT, borg TEXT NOT NULL, began INTEGER NOT NULL, ended INTEGER NOT NULL, kind TEXT NOT NULL,
     complete INTEGER NOT NULL, code INTEGER, committed INTEGER, commit_number INTEGER, check_ok INTEGER,
     puts INTEGER NOT NULL, deletes INTEGER NOT NULL, bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,
-    refused INTEGER NOT NULL,
+    refused INTEGER NOT NULL, deletes_refused INTEGER NOT NULL,
     PRIMARY KEY (node, id)
   ) WITHOUT ROWID, STRICT;
   CREATE INDEX session_by_repository ON session (repository, kind, ended);
   CREATE INDEX session_by_time ON session (began);
   CREATE TABLE history (
     repository TEXT PRIMARY KEY, last_backup INTEGER, last_check INTEGER, last_check_ok INTEGER, last_compact INTEGER,
-    commit_number INTEGER, kind TEXT
+    commit_number INTEGER, kind TEXT, broken_off INTEGER NOT NULL
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE total (
+    repository TEXT, kind TEXT, complete INTEGER, sessions INTEGER NOT NULL, bytes_in INTEGER NOT NULL,
+    bytes_out INTEGER NOT NULL, PRIMARY KEY (repository, kind, complete)
   ) WITHOUT ROWID, STRICT;
   CREATE TABLE state (
     repository TEXT PRIMARY KEY, looked INTEGER NOT NULL, commit_number INTEGER, last_commit INTEGER, size INTEGER,
     reclaimable INTEGER, objects INTEGER, lock TEXT, unfinished INTEGER NOT NULL, problem TEXT
   ) WITHOUT ROWID, STRICT;
+  CREATE TABLE size (
+    repository TEXT, day INTEGER, size INTEGER NOT NULL, PRIMARY KEY (repository, day)
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE told (
+    kind TEXT, subject TEXT, level INTEGER NOT NULL, text TEXT NOT NULL, said INTEGER NOT NULL,
+    PRIMARY KEY (kind, subject)
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY, address TEXT NOT NULL, content TEXT NOT NULL, made INTEGER NOT NULL,
+    due INTEGER NOT NULL, tries INTEGER NOT NULL, handed INTEGER NOT NULL
+  ) STRICT;
 `;
 
 /**
@@ -63,6 +103,11 @@ export class Ledger {
 
   private constructor(database: Database) {
     this.#database = database;
+  }
+
+  /** For what is kept in the same file, and changes with it (alerts/). */
+  get database(): Database {
+    return this.#database;
   }
 
   /** Opens it for reading. @returns null if there is none yet. Throws if it cannot answer */
@@ -103,20 +148,36 @@ export class Ledger {
     return this.#database.prepare<[], Cursor>("SELECT node, file, offset FROM cursor").all();
   }
 
-  /** Takes sessions up, and how far their file has been read, both or neither. One that is known is not taken twice. */
-  take({ node, file, offset }: Cursor, records: readonly SessionRecord[]): void {
+  /**
+   * Takes sessions up, and how far their file has been read, both or neither. One that is known is not taken twice.
+   * @param also is done in the same transaction, for each that was not known
+   */
+  take(
+    { node, file, offset }: Cursor,
+    records: readonly SessionRecord[],
+    also: (session: LedgerSession) => void = () => {},
+  ): void {
     const insert = this.#database.prepare(
       `INSERT OR IGNORE INTO session VALUES (@node, @id, @account, @role, @address, @key, @repository, @borg, @began,
-        @ended, @kind, @complete, @code, @committed, @transaction, @checkOk, @puts, @deletes, @bytesIn, @bytesOut, @refused)`,
+        @ended, @kind, @complete, @code, @committed, @transaction, @checkOk, @puts, @deletes, @bytesIn, @bytesOut, @refused, @deletesRefused)`,
+    );
+    const count = this.#database.prepare(
+      `INSERT INTO total VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET sessions = sessions + 1,
+        bytes_in = bytes_in + excluded.bytes_in, bytes_out = bytes_out + excluded.bytes_out`,
     );
     this.#database.transaction(() => {
-      for (const record of records)
-        insert.run({
+      for (const record of records) {
+        const { changes } = insert.run({
           ...record,
           node,
           complete: Number(record.complete),
           checkOk: record.checkOk === null ? null : Number(record.checkOk),
         });
+        if (changes === 0) continue;
+        const { repository, kind, complete, bytesIn, bytesOut } = record;
+        if (repository !== null) count.run(repository, kind, Number(complete), bytesIn, bytesOut);
+        also({ ...record, node });
+      }
       for (const repository of new Set(records.map((record) => record.repository)))
         if (repository !== null) this.#sumUp(repository);
       this.#database.prepare("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)").run(node, file, offset);
@@ -135,7 +196,15 @@ export class Ledger {
     // A delete that is complete and has committed nothing took the whole repository away.
     const made = "(kind = 'init' OR kind = 'delete' AND complete = 1 AND commit_number IS NULL)";
     since = newest<{ ended: number }>("ended", made)?.ended ?? 0;
-    const backup = newest<{ at: number }>("committed AS at", "kind = 'create' AND complete = 1");
+    const backup = newest<{ at: number; ended: number }>(
+      "committed AS at, ended",
+      "kind = 'create' AND complete = 1",
+    );
+    const brokenOff = this.#database
+      .prepare<[string, number], { count: number }>(
+        "SELECT count(*) AS count FROM session WHERE repository = ? AND kind = 'create' AND complete = 0 AND ended > ?",
+      )
+      .get(repository, Math.max(since, backup?.ended ?? 0));
     const check = newest<{ at: number; ok: number }>(
       "ended AS at, check_ok AS ok",
       "kind = 'check' AND check_ok IS NOT NULL",
@@ -152,7 +221,7 @@ export class Ledger {
       .get(repository);
     const kept = (at: number | null | undefined) => (at != null && at >= since ? at : null);
     this.#database
-      .prepare("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?)")
+      .prepare("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
       .run(
         repository,
         backup?.at ?? kept(known?.last_backup),
@@ -161,6 +230,7 @@ export class Ledger {
         compact?.at ?? kept(known?.last_compact),
         last?.commit_number ?? null,
         last?.kind ?? null,
+        brokenOff?.count ?? 0,
       );
   }
 
@@ -170,6 +240,7 @@ export class Ledger {
     this.#database.transaction(() => {
       for (const { node, file } of gone) isGone.run(node, file);
       this.#database.prepare("DELETE FROM session WHERE began < ?").run(now - retention);
+      this.#database.prepare("DELETE FROM size WHERE day <= ?").run(Math.floor(now / day) - daysOfSizes);
     })();
   }
 
@@ -201,7 +272,10 @@ export class Ledger {
     const insert = this.#database.prepare(
       "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
+    const today = Math.floor(now / day);
+    const ofToday = this.#database.prepare("INSERT OR REPLACE INTO size VALUES (?, ?, ?)");
     this.#database.transaction(() => {
+      for (const { repository, size } of states) if (size !== null) ofToday.run(repository, today, size);
       for (const state of states)
         insert.run(
           ...[state.repository, now, state.commit, state.lastCommit, state.size, state.reclaimable],
@@ -213,6 +287,40 @@ export class Ledger {
           ],
         );
     })();
+  }
+
+  /** Of each repository, by name, how many sessions of each kind there ever were. */
+  totals(): Map<string, Total[]> {
+    const rows = this.#database.prepare<[], TotalRow>("SELECT * FROM total").all();
+    return Map.groupBy(rows.map(totalOf), ({ repository }) => repository);
+  }
+
+  /** Of each repository, by name, its last days in UTC, today last. @param now in milliseconds since 1970 */
+  lastDays(count: number, now: number): Map<string, Day[]> {
+    const first = Math.floor(now / day) - count + 1;
+    const found = new Map<string, Day[]>();
+    const dayOf = (repository: string, at: number) => {
+      const days = found.get(repository) ?? Array.from({ length: count }, () => ({ backups: 0, size: null }));
+      found.set(repository, days);
+      return days[at - first];
+    };
+    const backups = this.#database.prepare<[number], { repository: string; day: number; count: number }>(
+      `SELECT repository, ended / ${day} AS day, count(*) AS count FROM session
+        WHERE repository IS NOT NULL AND kind = 'create' AND complete = 1 AND began >= ? GROUP BY 1, 2`,
+    );
+    // What began the day before may have ended on the first.
+    for (const row of backups.all((first - 1) * day)) {
+      const its = dayOf(row.repository, row.day);
+      if (its) its.backups = row.count;
+    }
+    const sizes = this.#database.prepare<[number], { repository: string; day: number; size: number }>(
+      "SELECT * FROM size WHERE day >= ?",
+    );
+    for (const row of sizes.all(first)) {
+      const its = dayOf(row.repository, row.day);
+      if (its) its.size = row.size;
+    }
+    return found;
   }
 
   /** Forgets what was seen of all repositories but these. */
@@ -254,7 +362,7 @@ function isPassing(error: unknown): boolean {
 }
 
 function sessionOf(row: Record<string, never>): LedgerSession {
-  const { check_ok, commit_number, bytes_in, bytes_out, complete, ...rest } = row;
+  const { check_ok, commit_number, bytes_in, bytes_out, complete, deletes_refused, ...rest } = row;
   return {
     ...(rest as unknown as LedgerSession),
     complete: complete === 1,
@@ -262,10 +370,26 @@ function sessionOf(row: Record<string, never>): LedgerSession {
     transaction: commit_number ?? null,
     bytesIn: bytes_in ?? 0,
     bytesOut: bytes_out ?? 0,
+    deletesRefused: deletes_refused ?? 0,
   };
 }
 
+interface TotalRow {
+  repository: string;
+  kind: Kind;
+  complete: number;
+  sessions: number;
+  bytes_in: number;
+  bytes_out: number;
+}
+
+const totalOf = ({ repository, kind, complete, sessions, bytes_in, bytes_out }: TotalRow): Total => ({
+  ...{ repository, kind, complete: complete === 1, sessions },
+  ...{ bytesIn: bytes_in, bytesOut: bytes_out },
+});
+
 interface HistoryRow {
+  broken_off: number;
   repository: string;
   last_backup: number | null;
   last_check: number | null;
@@ -283,6 +407,7 @@ function historyOf(row: HistoryRow): History {
     lastCompact: row.last_compact,
     transaction: row.commit_number,
     kind: row.kind,
+    brokenOff: row.broken_off,
   };
 }
 

@@ -39,6 +39,8 @@ export interface SessionRecord {
   bytesIn: number;
   bytesOut: number;
   refused: number;
+  /** How many of the refused calls would have deleted an object, or the repository. */
+  deletesRefused: number;
 }
 
 /** Reads a line. @returns null if it is not one: nothing that lies on a storage that others may write to is trusted */
@@ -79,6 +81,7 @@ export function parseRecord(line: string): SessionRecord | null {
     checkOk: flag("check_ok"),
     ...{ puts: number("puts") ?? 0, deletes: number("deletes") ?? 0, refused: number("refused") ?? 0 },
     ...{ bytesIn: number("bytes_in") ?? 0, bytesOut: number("bytes_out") ?? 0 },
+    deletesRefused: number("deletes_refused") ?? 0,
   };
 }
 

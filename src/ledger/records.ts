@@ -4,7 +4,7 @@ import { codeOf } from "../failure.ts";
 import { type Owner, whileOwner } from "../owner.ts";
 import { recordsFolder } from "../paths.ts";
 import { openRegular, readRegular } from "../repositories/regular-file.ts";
-import { type Cursor, type Ledger, retention } from "./ledger.ts";
+import { type Cursor, type Ledger, type LedgerSession, retention } from "./ledger.ts";
 import { parseRecord, type SessionRecord } from "./record.ts";
 
 /** A session that goes on: what its file says before it has become a record (libexec/record.py). */
@@ -30,9 +30,14 @@ const step = 4 * 1024 * 1024;
 
 /**
  * Takes up what the nodes recorded since the last time.
+ * @param also is done with each session, in the transaction that takes it up
  * @returns the repositories that sessions opened, each once
  */
-export function takeRecords(ledger: Ledger, owner: Owner): Set<string> {
+export function takeRecords(
+  ledger: Ledger,
+  owner: Owner,
+  also?: (session: LedgerSession) => void,
+): Set<string> {
   const opened = new Set<string>();
   const known = new Map(ledger.cursors().map((cursor) => [`${cursor.node}/${cursor.file}`, cursor]));
   const files = whileOwner(owner, recordFiles);
@@ -44,7 +49,7 @@ export function takeRecords(ledger: Ledger, owner: Owner): Set<string> {
     while (offset < size) {
       const [records, end] = whileOwner(owner, () => readRecords(`${recordsFolder}/${key}`, offset));
       if (end === offset) break; // half a line
-      ledger.take({ node, file, offset: end }, records);
+      ledger.take({ node, file, offset: end }, records, also);
       for (const { repository } of records) if (repository !== null) opened.add(repository);
       offset = end;
     }

@@ -13,8 +13,6 @@ export interface Expectation {
   /** In milliseconds: a backup is late when the last complete one is older. */
   lateAfter: number | null;
   archived: boolean;
-  /** When its directory was made; null where the storage does not say. */
-  made: number | null;
 }
 
 /** What is known of a repository; times in milliseconds since 1970, sizes in bytes, null where unknown. */
@@ -40,12 +38,17 @@ export interface Status {
   problem: string | null;
 }
 
-/** Puts together what is known of a repository. @param now in milliseconds since 1970 */
+/**
+ * Puts together what is known of a repository.
+ * @param made when its directory was made; null where that is not known
+ * @param now in milliseconds since 1970
+ */
 export function statusOf(
   expected: Expectation,
   state: RepositoryState | undefined,
   history: History | undefined,
   open: readonly OpenSession[],
+  made: number | null,
   now: number,
 ): Status {
   const { repository, accounts, quota, archived } = expected;
@@ -66,7 +69,7 @@ export function statusOf(
     lock: lockOf(state, open),
     // While somebody writes, what is not committed yet is no remainder.
     unfinished: (state?.unfinished ?? false) && open.every((session) => !session.exclusive),
-    late: isLate(expected, lastBackup, now),
+    late: isLate(expected, lastBackup ?? made, now),
     problem: state?.problem ?? null,
   };
 }
@@ -81,10 +84,9 @@ function lastKindOf(commit: number | null, history: History | undefined): string
   return transaction !== null && transaction >= commit ? kind : "unknown";
 }
 
-/** The last complete backup is too old, or there never was one and the repository is as old. */
-function isLate({ lateAfter, archived, made }: Expectation, lastBackup: number | null, now: number): boolean {
-  if (lateAfter === null || archived) return false;
-  return (lastBackup ?? made ?? 0) < now - lateAfter;
+/** @param since of when the last complete backup is, or the repository if there never was one */
+function isLate({ lateAfter, archived }: Expectation, since: number | null, now: number): boolean {
+  return lateAfter !== null && !archived && (since ?? 0) < now - lateAfter;
 }
 
 /** A session that goes on says who it is; a lock that was seen in the files may be what one left. */

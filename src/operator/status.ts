@@ -1,10 +1,9 @@
-import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
-import { type Opening, repositoryOf } from "../keys/account.ts";
+import { repositoryOf } from "../keys/account.ts";
 import { Ledger, type LedgerSession } from "../ledger/ledger.ts";
-import { openSessions } from "../ledger/records.ts";
+import { expectations, statusesOf } from "../ledger/overview.ts";
 import {
   type Expectation,
   findingsOf,
@@ -12,14 +11,12 @@ import {
   type Status,
   sizeText,
   statusAsJson,
-  statusOf,
   statusTable,
 } from "../ledger/status.ts";
-import { asRootOrOwner, isRoot, type Owner } from "../owner.ts";
-import { indexFile, ledgerFile, repositoryFolder } from "../paths.ts";
+import { isRoot, type Owner } from "../owner.ts";
+import { indexFile, ledgerFile } from "../paths.ts";
 import { exitCode, OperatorError } from "../problem.ts";
 import { note, say, sayJson, sayText } from "../report.ts";
-import { knownRepositories } from "../repositories/known-repositories.ts";
 import { inForce } from "../server/in-force.ts";
 
 /** How a status is shown. */
@@ -64,60 +61,9 @@ function show(expected: readonly Expectation[], owner: Owner, { json, check }: S
 function statuses(expected: readonly Expectation[], owner: Owner, now: number): Status[] {
   const ledger = openLedger();
   try {
-    const states = ledger?.states();
-    const histories = ledger?.histories();
-    const open = Map.groupBy(openSessions(owner), ({ repository }) => repository);
-    return expected.map((each) =>
-      statusOf(
-        each,
-        states?.get(each.repository),
-        histories?.get(each.repository),
-        open.get(each.repository) ?? [],
-        now,
-      ),
-    );
+    return statusesOf(expected, ledger, owner, now);
   } finally {
     ledger?.close();
-  }
-}
-
-/** The repositories that accounts open, and those that were there once, which an admin may have made. */
-function expectations(accounts: readonly Opening[], owner: Owner): Expectation[] {
-  const found = new Map<string, Expectation>();
-  const expect = (repository: string) => {
-    const known = found.get(repository);
-    if (known) return known;
-    const made: Expectation = {
-      ...{ repository, accounts: [], quota: null, lateAfter: null, archived: false },
-      made: null,
-    };
-    found.set(repository, made);
-    return made;
-  };
-  for (const account of accounts) {
-    const repository = repositoryOf(account);
-    if (repository === null) continue;
-    const each = expect(repository);
-    const { quota = null, lateAfter, archived } = account.settings ?? {};
-    each.accounts.push(account.name);
-    // Where several accounts open it, the strictest counts. A restoring one never writes, so its quota stops nobody.
-    if (quota !== null && account.role !== "restore") each.quota = Math.min(quota, each.quota ?? quota);
-    if (lateAfter !== undefined)
-      each.lateAfter = Math.min(lateAfter * 1000, each.lateAfter ?? Number.POSITIVE_INFINITY);
-    each.archived ||= archived === true;
-  }
-  for (const path of knownRepositories(repositoryFolder, owner))
-    expect(path.slice(repositoryFolder.length + 1));
-  for (const each of found.values()) if (each.lateAfter !== null) each.made = madeAt(each.repository, owner);
-  return [...found.values()].sort((a, b) => (a.repository < b.repository ? -1 : 1));
-}
-
-/** When a repository's directory was made; null where the storage does not say (statx(2)). */
-function madeAt(repository: string, owner: Owner): number | null {
-  try {
-    return asRootOrOwner(owner, () => statSync(`${repositoryFolder}/${repository}`)).birthtimeMs || null;
-  } catch {
-    return null;
   }
 }
 

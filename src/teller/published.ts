@@ -1,5 +1,4 @@
-import type { LedgerSession } from "../ledger/ledger.ts";
-import type { Kind } from "../ledger/record.ts";
+import type { Day, LedgerSession, Total } from "../ledger/ledger.ts";
 import type { Status } from "../ledger/status.ts";
 
 /**
@@ -28,25 +27,9 @@ export interface PublishedRepository {
   /** A backup is late when the last complete one is older, in milliseconds. */
   lateAfter: number | null;
   /** The last 30 days in UTC, the oldest first, today last. The size is the one that was seen last on that day. */
-  days: Day[];
+  days: readonly Day[];
   /** Of all sessions that the ledger ever took up; those without a session are absent. */
-  totals: Total[];
-}
-
-export interface Day {
-  /** How many complete backups were made. */
-  backups: number;
-  size: number | null;
-}
-
-export interface Total {
-  kind: Kind;
-  complete: boolean;
-  sessions: number;
-  /** From clients. */
-  bytesIn: number;
-  /** To clients. */
-  bytesOut: number;
+  totals: Omit<Total, "repository">[];
 }
 
 /** How many days are published. */

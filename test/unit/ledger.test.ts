@@ -36,7 +36,7 @@ function record(
       transaction: commits(kind) ? count : null,
       checkOk: null,
     },
-    ...{ puts: 1, deletes: 0, bytesIn: 10, bytesOut: 20, refused: 0, ...more },
+    ...{ puts: 1, deletes: 0, bytesIn: 10, bytesOut: 20, refused: 0, deletesRefused: 0, ...more },
   };
 }
 

@@ -14,7 +14,7 @@ import {
 const now = Date.UTC(2026, 10, 28, 12);
 const hour = 3600 * 1000;
 const expected: Expectation = {
-  ...{ repository: "web", accounts: ["web"], quota: null, lateAfter: null, archived: false, made: null },
+  ...{ repository: "web", accounts: ["web"], quota: null, lateAfter: null, archived: false },
 };
 const state: RepositoryState = {
   ...{ repository: "web", commit: 7, lastCommit: now - hour, size: 2e9, reclaimable: 1e6, objects: 12 },
@@ -22,7 +22,7 @@ const state: RepositoryState = {
 };
 const history: History = {
   ...{ lastBackup: now - 2 * hour, lastCheck: now - 50 * hour, lastCheckOk: true, lastCompact: null },
-  ...{ transaction: 7, kind: "prune" },
+  ...{ transaction: 7, kind: "prune", brokenOff: 0 },
 };
 const open = {
   node: "backup",
@@ -38,12 +38,14 @@ const made = (
   seen: Partial<RepositoryState> | null = {},
   told: Partial<History> | null = {},
   sessions: (typeof open)[] = [],
+  begun: number | null = null,
 ) =>
   statusOf(
     { ...expected, ...expectation },
     seen === null ? undefined : { ...state, ...seen },
     told === null ? undefined : { ...history, ...told },
     sessions,
+    begun,
     now,
   );
 
@@ -63,15 +65,15 @@ test("a commit that no session made is of unknown kind", () => {
 });
 
 test.each([
-  ["without a limit", { lateAfter: null }, { lastBackup: 0 }, false],
-  ["in time", { lateAfter: 2 * hour + 1 }, {}, false],
-  ["too old", { lateAfter: 2 * hour - 1 }, {}, true],
-  ["archived", { lateAfter: hour, archived: true }, {}, false],
-  ["never, made a moment ago", { lateAfter: hour, made: now - 1 }, { lastBackup: null }, false],
-  ["never, made long ago", { lateAfter: hour, made: now - 2 * hour }, { lastBackup: null }, true],
-  ["never, made at a time that is not known", { lateAfter: hour }, { lastBackup: null }, true],
-])("a backup is late: %s", (_, expectation, told, late) => {
-  expect(made(expectation, {}, told).late).toBe(late);
+  ["without a limit", { lateAfter: null }, { lastBackup: 0 }, null, false],
+  ["in time", { lateAfter: 2 * hour + 1 }, {}, null, false],
+  ["too old", { lateAfter: 2 * hour - 1 }, {}, now - 1, true],
+  ["archived", { lateAfter: hour, archived: true }, {}, null, false],
+  ["never, made a moment ago", { lateAfter: hour }, { lastBackup: null }, now - 1, false],
+  ["never, made long ago", { lateAfter: hour }, { lastBackup: null }, now - 2 * hour, true],
+  ["never, made at a time that is not known", { lateAfter: hour }, { lastBackup: null }, null, true],
+])("a backup is late: %s", (_, expectation, told, begun, late) => {
+  expect(made(expectation, {}, told, [], begun).late).toBe(late);
 });
 
 test("a lock is that of the session that goes on, and else what the files say", () => {
