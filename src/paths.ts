@@ -37,3 +37,7 @@ export const hostKeyCopies = `${runFolder}/host-keys`;
 export const lockFile = `${stateFolder}/lock.sqlite`;
 /** What is known of sessions and repositories (ledger/ledger.ts). */
 export const ledgerFile = `${stateFolder}/ledger.sqlite`;
+/** The addresses of NOTIFY, which root alone may read. */
+export const notifyFile = `${runFolder}/notify.json`;
+/** What the keeper publishes for the teller (teller/published.ts). */
+export const publishedFolder = `${runFolder}/published`;

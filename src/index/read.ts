@@ -74,6 +74,17 @@ export function accountsServed(file: string): Opening[] {
   );
 }
 
+/** How much a published index holds, and when it was published, in milliseconds since 1970; null where it cannot answer. */
+export function countIndex(file: string): { accounts: number; keys: number; published: number } | null {
+  const sql = "SELECT (SELECT count(*) FROM account) AS accounts, (SELECT count(*) FROM grant) AS keys";
+  return answerOr(null, () =>
+    withIndex(file, (index) => {
+      const counts = index.prepare<[], { accounts: number; keys: number }>(sql).get();
+      return counts ? { ...counts, published: Math.floor(statSync(file).mtimeMs) } : null;
+    }),
+  );
+}
+
 /** Whether an account of a published index has settings of a file. */
 export function hasSettings(file: string): boolean {
   const some = `SELECT 1 FROM account WHERE coalesce(${settingsColumns}) IS NOT NULL LIMIT 1`;

@@ -1,5 +1,4 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
-import { reasonOf } from "../failure.ts";
 import { accountsServed } from "../index/read.ts";
 import { repositoryOf } from "../keys/account.ts";
 import { Ledger } from "../ledger/ledger.ts";
@@ -9,7 +8,11 @@ import type { Owner } from "../owner.ts";
 import { indexFile, ledgerFile, repositoryFolder } from "../paths.ts";
 import { note } from "../report.ts";
 import { knownRepositories } from "../repositories/known-repositories.ts";
+import { addresses } from "../server/addresses.ts";
+import type { Settings } from "../server/settings.ts";
 import { Alarm } from "./alarm.ts";
+import { Attempts } from "./attempts.ts";
+import type { Telling } from "./telling.ts";
 
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
 const soon = 200;
@@ -21,12 +24,15 @@ const day = 24 * 3600 * 1000;
 /** How many repositories are read in one run of the reader. */
 const batch = 1000;
 
-/** Keeps the ledger. Throws if it cannot be opened; what fails later is said once, and tried again. */
-export async function keepLedger(owner: Owner): Promise<never> {
+/**
+ * Keeps the ledger, and has told what it knows. Throws if it cannot be opened; what fails later is said once, and tried again.
+ * @param problems gives the lines of the problems that keep changes in /sshkeys from taking effect
+ */
+export async function keepLedger(settings: Settings, problems: () => readonly string[]): Promise<never> {
   const { ledger, aside } = Ledger.open(ledgerFile);
   if (aside)
     note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
-  const keeper = new LedgerKeeper(owner, ledger);
+  const keeper = new LedgerKeeper(settings, ledger, problems);
   for (;;) await keeper.look();
 }
 
@@ -45,39 +51,44 @@ class LedgerKeeper {
   #index = "";
   #nextUnexplained = 0;
   #nextForgetting = 0;
-  #said = "";
+  readonly #taking = new Attempts(
+    `what sessions did cannot be taken up into ${ledgerFile}`,
+    "It is tried again every 30 seconds; logins and sessions go on.",
+  );
+  readonly #tellings = new Attempts(
+    "what the server knows cannot be told",
+    "It is tried again every 30 seconds; logins and sessions go on.",
+  );
+  readonly #settings: Settings;
+  readonly #problems: () => readonly string[];
+  /** Null where nobody is told of anything. */
+  #telling: Telling | null = null;
 
-  constructor(owner: Owner, ledger: Ledger) {
-    this.#owner = owner;
+  constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[]) {
+    this.#settings = settings;
+    this.#owner = settings.owner;
     this.#ledger = ledger;
+    this.#problems = problems;
   }
 
   /** Does what is due, then waits until there may be more. */
   async look(): Promise<void> {
     this.#watch();
-    try {
-      await this.#doWhatIsDue(Date.now());
-      this.#said = "";
-    } catch (error) {
-      const reason = reasonOf(error);
-      if (reason !== this.#said)
-        note(
-          `what sessions did cannot be taken up into ${ledgerFile}: ${reason}`,
-          "It is tried again every 30 seconds; logins and sessions go on.",
-        );
-      this.#said = reason;
-    }
-    await this.#alarm.wait(often);
+    await this.#taking.attempt(() => this.#doWhatIsDue(Date.now()));
+    await this.#tellings.attempt(async () => this.#telling?.look(Date.now()));
+    await this.#alarm.wait(Math.min(often, (this.#telling?.due ?? Number.POSITIVE_INFINITY) - Date.now()));
     await new Promise((resolve) => setTimeout(resolve, soon)); // others may end at the same time
   }
 
   async #doWhatIsDue(now: number): Promise<void> {
-    for (const repository of takeRecords(this.#ledger, this.#owner)) this.#due.add(repository);
+    const index = whichIndex();
+    if (index !== this.#index) await this.#readIndex();
+    const also = this.#telling?.takenUp.bind(this.#telling);
+    for (const repository of takeRecords(this.#ledger, this.#owner, also)) this.#due.add(repository);
     if (now >= this.#nextForgetting) {
       this.#nextForgetting = now + day;
       forgetOldRecords(this.#ledger, this.#owner, now);
     }
-    const index = whichIndex();
     if (index !== this.#index) {
       this.#findNew(this.#index === "");
       this.#index = index;
@@ -89,6 +100,19 @@ class LedgerKeeper {
         if (commit !== null && commit !== histories.get(name)?.transaction) this.#due.add(name);
     }
     await this.#read();
+    this.#telling?.looked();
+  }
+
+  /** Another index may say that somebody is to be told. What tells them is loaded only then. */
+  async #readIndex(): Promise<void> {
+    const { statusListen, metricsFile } = this.#settings;
+    const { operator, accounts } = addresses();
+    const isWanted = statusListen !== null || metricsFile !== null || operator.length > 0;
+    if (!this.#telling && (isWanted || Object.keys(accounts).length > 0)) {
+      const { Telling } = await import("./telling.ts");
+      this.#telling = new Telling(this.#settings, this.#ledger, this.#problems, () => this.#alarm.ring());
+    }
+    this.#telling?.readIndex();
   }
 
   /** Has repositories looked at that were not yet, or all of them. */

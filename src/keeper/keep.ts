@@ -9,14 +9,19 @@ import { RevokedConnections } from "./revoked-connections.ts";
 import { watchKeyFolder } from "./watched-folder.ts";
 
 /** What the keeper does: parts without an end, and null for one that is switched off. What fails in one does not end another. */
-function partsOf({ watchEvery, owner }: Settings): { what: string; keep: (() => Promise<never>) | null }[] {
+function partsOf(settings: Settings): { what: string; keep: (() => Promise<never>) | null }[] {
+  const { watchEvery } = settings;
   const revoked = new RevokedConnections();
+  let problems: readonly string[] = [];
+  const tell = (lines: readonly string[]) => {
+    problems = lines;
+  };
   return [
     {
       what: "watching /sshkeys",
-      keep: watchEvery === null ? null : () => watchKeyFolder(watchEvery * 1000, revoked),
+      keep: watchEvery === null ? null : () => watchKeyFolder(watchEvery * 1000, revoked, tell),
     },
-    { what: "keeping the ledger", keep: () => keepLedger(owner) },
+    { what: "keeping the ledger", keep: () => keepLedger(settings, () => problems) },
     { what: "ending connections of removed keys", keep: () => revoked.keep() },
   ];
 }

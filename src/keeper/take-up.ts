@@ -1,9 +1,10 @@
 import { statSync } from "node:fs";
+import { areAddressesPublished } from "../index/addresses.ts";
 import { compare, formatDifference } from "../index/difference.ts";
 import { readIndex } from "../index/read.ts";
 import type { NamedRole } from "../keys/account.ts";
 import type { Owner } from "../owner.ts";
-import { indexFile, keyFolder, lockFile } from "../paths.ts";
+import { generationFolder, indexFile, keyFolder, lockFile } from "../paths.ts";
 import { OperatorError, type Problem, ProblemsFound } from "../problem.ts";
 import { unseen } from "../progress.ts";
 import { applyRepositories } from "../repositories/apply.ts";
@@ -68,7 +69,10 @@ function takeUpLocked({ removedLately, folders }: Omit<Remembered, "isHeld">): T
   const removal = planRemoval(checked.accounts, published ?? [], removedLately, folders, now);
   const accounts = [...checked.accounts, ...removal.kept];
   const difference = published && compare(accounts, published);
-  const isSame = difference !== null && formatDifference(difference) === null;
+  const isSame =
+    difference !== null &&
+    formatDifference(difference) === null &&
+    areAddressesPublished(generationFolder, accounts);
   const settled = read.filter(({ state }) => state !== null);
 
   const lines: string[] = [];

@@ -35,6 +35,11 @@ export class ToldProblems {
     return { appeared: certain.map((key) => found.get(key)!), mended: mended.map(([, problem]) => problem) };
   }
 
+  /** Those that were said and are there. */
+  get all(): Problem[] {
+    return [...this.#told.values()];
+  }
+
   /** When one that was not said yet is to be looked at again; Infinity if there is none. */
   get due(): number {
     return Math.min(...this.#seen.values()) + certainAfter;

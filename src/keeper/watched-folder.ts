@@ -31,9 +31,14 @@ const longestRetry = 600_000;
  * Takes up changes in the key folder, soon after they are made.
  * @param every how often it is looked at where the file system does not tell, in milliseconds
  * @param revoked is told when keys may have been taken away
+ * @param tell is given the lines of all problems that keep changes from taking effect, whenever they are others
  */
-export async function watchKeyFolder(every: number, revoked: RevokedConnections): Promise<never> {
-  const watched = new WatchedFolder(every, revoked);
+export async function watchKeyFolder(
+  every: number,
+  revoked: RevokedConnections,
+  tell: (problems: readonly string[]) => void,
+): Promise<never> {
+  const watched = new WatchedFolder(every, revoked, tell);
   try {
     return await watched.keep();
   } finally {
@@ -44,6 +49,7 @@ export async function watchKeyFolder(every: number, revoked: RevokedConnections)
 class WatchedFolder {
   readonly #every: number;
   readonly #revoked: RevokedConnections;
+  readonly #tellOthers: (problems: readonly string[]) => void;
   readonly #alarm = new Alarm();
   readonly #burst = new Burst(patience);
   readonly #watches: FolderWatches;
@@ -62,8 +68,9 @@ class WatchedFolder {
   /** Before that, changes are not taken up again. */
   #restUntil = 0;
 
-  constructor(every: number, revoked: RevokedConnections) {
+  constructor(every: number, revoked: RevokedConnections, tell: (problems: readonly string[]) => void) {
     this.#every = every;
+    this.#tellOthers = tell;
     this.#revoked = revoked;
     this.#watches = new FolderWatches(folders, () => {
       this.#burst.add(performance.now());
@@ -139,10 +146,11 @@ class WatchedFolder {
 
   #tell(problems: readonly Problem[], now: number): void {
     const { appeared, mended } = this.#told.next(problems, now);
-    const lineOf = ({ where, line, text }: Problem) =>
-      `${where}${line === undefined ? "" : `:${line}`}: ${text}`;
+    if (appeared.length + mended.length > 0) this.#tellOthers(this.#told.all.map(lineOf));
     const hints = new Map(appeared.map((problem) => [lineOf(problem), problem.hint]));
     for (const line of fewOf([...hints.keys()])) note(line, hints.get(line));
     for (const line of fewOf(mended.map(lineOf))) note(`mended: ${line}`);
   }
 }
+
+const lineOf = ({ where, line, text }: Problem) => `${where}${line === undefined ? "" : `:${line}`}: ${text}`;

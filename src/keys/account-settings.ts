@@ -14,6 +14,22 @@ export interface AccountSettings {
   archived?: boolean;
 }
 
+/** Where what happens to an account's repository is told, as settings files say. They hold secrets: nothing prints them. */
+export interface AccountAddresses {
+  /** Apprise URLs. */
+  notify?: string[];
+  /** An address that is called after each backup. */
+  ping?: string;
+}
+
+/** Whether this is written as a URL; only who sends to it can say whether it is one. */
+export const isUrl = (value: unknown): value is string =>
+  typeof value === "string" &&
+  value.length <= longestUrl &&
+  /^[a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+$/iu.test(value);
+
+const longestUrl = 2048; // characters
+
 /** What sizes are written in: decimal units, as borg counts. */
 export const unitsOfSize: Record<string, number> = { "": 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 };
 

@@ -1,6 +1,6 @@
 import type { Refusal } from "../problem.ts";
 import type { Role } from "../role.ts";
-import type { AccountSettings } from "./account-settings.ts";
+import type { AccountAddresses, AccountSettings } from "./account-settings.ts";
 import type { FileState } from "./file-state.ts";
 import type { KeyAt } from "./key-file.ts";
 
@@ -15,6 +15,8 @@ export interface Account {
   keys: KeyAt[];
   /** Absent where no settings file says anything of it. */
   settings?: AccountSettings;
+  /** Absent where no settings file names one. */
+  addresses?: AccountAddresses;
 }
 
 /** An account as it was found; without keys if its file is unchanged since the published index, which has them. */

@@ -1,7 +1,13 @@
 import { parse, TomlError } from "smol-toml";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { nameProblem } from "./account.ts";
-import { type AccountSettings, unitsOfSize, unitsOfTime } from "./account-settings.ts";
+import {
+  type AccountAddresses,
+  type AccountSettings,
+  isUrl,
+  unitsOfSize,
+  unitsOfTime,
+} from "./account-settings.ts";
 
 /** A settings file for one account's needs has a few lines. */
 export const largestSettings = 64 * 1024; // bytes
@@ -15,7 +21,7 @@ export function parseSettingsFile(
   source: string,
   text: string,
   isDefault: boolean,
-): { settings: AccountSettings; problems: Problem[] } {
+): { settings: AccountSettings; addresses: AccountAddresses; problems: Problem[] } {
   let table: Record<string, unknown>;
   try {
     table = parse(text);
@@ -23,21 +29,29 @@ export function parseSettingsFile(
     if (!(error instanceof TomlError)) throw error;
     const [what = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
     const problem = { where: source, line: error.line, text: `this is not TOML: ${what}`, hint: example };
-    return { settings: {}, problems: [problem] };
+    return { settings: {}, addresses: {}, problems: [problem] };
   }
-  const settings: AccountSettings = {};
+  const said: Said = {};
   const problems: Problem[] = [];
   for (const [key, value] of Object.entries(table)) {
-    const refusal = take(key, value, settings, isDefault);
+    const refusal = take(key, value, said, isDefault);
     if (refusal) problems.push({ where: source, ...lineOf(text, key), ...refusal });
   }
-  return { settings, problems };
+  const { notify, ping, ...settings } = said;
+  return {
+    settings,
+    addresses: { ...(notify !== undefined && { notify }), ...(ping !== undefined && { ping }) },
+    problems,
+  };
 }
+
+/** All that a file can say. */
+type Said = AccountSettings & AccountAddresses;
 
 const example = 'Write one setting a line, as in: quota = "500G"';
 
 /** What each key takes. */
-const readers: Record<string, (value: unknown) => AccountSettings | Refusal> = {
+const readers: Record<string, (value: unknown) => Said | Refusal> = {
   repository: (value) => {
     const refusal =
       typeof value === "string" ? nameProblem(value) : wrong('the name of a repository, as in "web01"');
@@ -61,24 +75,44 @@ const readers: Record<string, (value: unknown) => AccountSettings | Refusal> = {
   deletions: (value) =>
     value === "refused" || value === "kept" ? { deletions: value } : wrong('"refused" or "kept"'),
   archived: (value) => (typeof value === "boolean" ? { archived: value } : wrong("true or false")),
+  // What is written is never said again: it holds secrets.
+  notify: (value) => {
+    const urls = Array.isArray(value) ? value : [value];
+    return urls.length > 0 && urls.every(isUrl)
+      ? { notify: urls }
+      : wrong('one Apprise URL or a list of them, as in "ntfy://ntfy.sh/topic"');
+  },
+  ping: (value) =>
+    isUrl(value) && /^https?:/i.test(value)
+      ? { ping: value }
+      : wrong('an address that begins with "https://"'),
 };
 
 const smallestQuota = 10_000_000;
 
 const wrong = (wanted: string): Refusal => ({ text: `this takes ${wanted}`, hint: "" });
 
-function take(key: string, value: unknown, settings: AccountSettings, isDefault: boolean): Refusal | null {
+/** What would be wrong for all accounts at once. */
+const notForAll: Record<string, Refusal> = {
+  repository: {
+    text: "all accounts would open this repository",
+    hint: "Write it into the settings of the accounts that are to share one.",
+  },
+  ping: {
+    text: "all accounts would call this address, and a missing backup of one would not show",
+    hint: "Write one into the settings of each account.",
+  },
+};
+
+function take(key: string, value: unknown, said: Said, isDefault: boolean): Refusal | null {
   const reader = Object.hasOwn(readers, key) ? readers[key] : undefined;
   if (!reader)
     return { text: `"${key}" is no setting`, hint: `There are ${Object.keys(readers).join(", ")}.` };
-  if (isDefault && key === "repository")
-    return {
-      text: "all accounts would open this repository",
-      hint: "Write it into the settings of the accounts that are to share one.",
-    };
+  const refusal = isDefault ? notForAll[key] : undefined;
+  if (refusal) return refusal;
   const read = reader(value);
   if (isRefusal(read)) return { ...read, text: `${key}: ${read.text}` };
-  Object.assign(settings, read);
+  Object.assign(said, read);
   return null;
 }
 

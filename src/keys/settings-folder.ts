@@ -3,7 +3,7 @@ import { shownName } from "../printable.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { type Role, roles } from "../role.ts";
 import { type FoundAccount, isLeftover, repositoryOf } from "./account.ts";
-import type { AccountSettings } from "./account-settings.ts";
+import type { AccountAddresses, AccountSettings } from "./account-settings.ts";
 import { pathOf } from "./entry-path.ts";
 import { entries, readKeyFile } from "./key-folder.ts";
 import { largestSettings, lineOf, parseSettingsFile } from "./settings-file.ts";
@@ -15,6 +15,7 @@ const defaultName = "default";
 /** What an account's own file says. */
 interface OwnSettings {
   settings: AccountSettings;
+  addresses: AccountAddresses;
   /** For the lines of problems. */
   text: string;
 }
@@ -25,6 +26,7 @@ export interface SettingsFiles {
   exists: boolean;
   /** Of all accounts but admins. */
   common: AccountSettings;
+  commonAddresses: AccountAddresses;
   /** By account. */
   own: ReadonlyMap<string, OwnSettings>;
   problems: Problem[];
@@ -36,8 +38,9 @@ export function readSettingsFolder(folder: string): SettingsFiles {
   const own = new Map<string, OwnSettings>();
   const problems: Problem[] = [];
   let common: AccountSettings = {};
+  let commonAddresses: AccountAddresses = {};
   const names = entries(within, problems);
-  if (names === null) return { exists: false, common, own, problems };
+  if (names === null) return { exists: false, common, commonAddresses, own, problems };
   for (const name of names.filter((each) => !isLeftover(each))) {
     const source = `${within}/${shownName(name)}`;
     const path = pathOf(within, name);
@@ -51,13 +54,13 @@ export function readSettingsFolder(folder: string): SettingsFiles {
       });
     else {
       const text = read.content.toString("utf8");
-      const parsed = parseSettingsFile(source, text, name === defaultName);
-      problems.push(...parsed.problems);
-      if (name === defaultName) common = parsed.settings;
-      else own.set(name, { settings: parsed.settings, text });
+      const { settings, addresses, problems: found } = parseSettingsFile(source, text, name === defaultName);
+      problems.push(...found);
+      if (name === defaultName) [common, commonAddresses] = [settings, addresses];
+      else own.set(name, { settings, addresses, text });
     }
   }
-  return { exists: true, common, own, problems };
+  return { exists: true, common, commonAddresses, own, problems };
 }
 
 const notSettings: Refusal = {
@@ -85,7 +88,7 @@ type Place = (account: string, key?: string) => { where: string; line?: number }
 export function withSettings(
   folder: string,
   accounts: readonly FoundAccount[],
-  { common, own }: SettingsFiles,
+  { common, commonAddresses, own }: SettingsFiles,
   served: () => ReadonlySet<string> = () => new Set(),
 ): { accounts: FoundAccount[]; problems: Problem[] } {
   const hasCommon = Object.keys(common).length > 0;
@@ -96,12 +99,17 @@ export function withSettings(
     ...(key !== undefined && lineOf(own.get(account)?.text ?? "", key)),
   });
   const complete = accounts.map((account) => {
-    const settings = own.get(account.name)?.settings;
+    const { settings, addresses: itsAddresses } = own.get(account.name) ?? {};
     left.delete(account.name);
-    if (settings) problems.push(...withoutEffect(account, settings, place));
+    if (settings) problems.push(...withoutEffect(account, { ...settings, ...itsAddresses }, place));
     // Where a quota for all is used up, somebody has to be able to prune.
-    if (account.role === "admin") return settings ? { ...account, settings } : account;
-    return settings || hasCommon ? { ...account, settings: { ...common, ...settings } } : account;
+    if (account.role === "admin")
+      return settings ? { ...account, settings, ...withAddresses(itsAddresses) } : account;
+    return {
+      ...account,
+      ...((settings || hasCommon) && { settings: { ...common, ...settings } }),
+      ...withAddresses({ ...commonAddresses, ...itsAddresses }),
+    };
   });
   const published = left.size > 0 ? served() : new Set<string>();
   for (const name of left) {
@@ -117,22 +125,30 @@ export function withSettings(
   return { accounts: archived.accounts, problems: [...problems, ...archived.problems] };
 }
 
+const withAddresses = (addresses: AccountAddresses = {}) =>
+  Object.keys(addresses).length > 0 ? { addresses } : {};
+
 /** What has no effect in a role, and why. */
-const ineffective: Record<Role, Partial<Record<keyof AccountSettings, string>>> = {
+const ineffective: Record<Role, Partial<Record<keyof AccountSettings | keyof AccountAddresses, string>>> = {
   repo: { deletions: `an account in ${roles.repo.folder} can delete everything` },
   appendonly: {},
-  restore: {},
+  restore: { ping: "a restoring account makes no backup" },
   admin: {
     repository: "an admin reaches every repository, and has none of its own",
     lateAfter: "an admin has no repository of its own that could be late",
     deletions: "an admin can delete everything",
+    notify: "an admin has no repository of its own that could be told of; set NOTIFY",
     archived: "an admin has no repository of its own, and writes to archived ones too",
   },
 };
 
 /** Nobody may rely on what an account's role does not do. What is set for all is meant for those that it fits. */
-function withoutEffect({ name, role }: FoundAccount, settings: AccountSettings, place: Place): Problem[] {
-  return (Object.entries(ineffective[role]) as [keyof AccountSettings, string][])
+function withoutEffect(
+  { name, role }: FoundAccount,
+  settings: AccountSettings & AccountAddresses,
+  place: Place,
+): Problem[] {
+  return (Object.entries(ineffective[role]) as [keyof typeof settings, string][])
     .filter(([setting]) => settings[setting] !== undefined)
     .map(([setting, reason]) => {
       const key = setting === "lateAfter" ? "late-after" : setting;

@@ -267,6 +267,15 @@ export class Ledger {
     return new Map(rows.map((row) => [row.repository, stateOf(row)]));
   }
 
+  /** How many objects a repository had when it was last looked at; null where that is not known. */
+  objectsOf(repository: string): number | null {
+    return (
+      this.#database
+        .prepare<[string], { objects: number | null }>("SELECT objects FROM state WHERE repository = ?")
+        .get(repository)?.objects ?? null
+    );
+  }
+
   /** Stores what was seen of repositories. @param now in milliseconds since 1970 */
   keepStates(states: readonly RepositoryState[], now: number): void {
     const insert = this.#database.prepare(

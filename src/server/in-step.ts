@@ -9,6 +9,7 @@ import {
 } from "../accounts/published-accounts.ts";
 import { gidOfAccount, roleGids, systemNames } from "../accounts/system-accounts.ts";
 import { wantedAccounts } from "../accounts/wanted-accounts.ts";
+import { writeAddresses } from "../index/addresses.ts";
 import { publishGeneration } from "../index/generation.ts";
 import { buildIndex, type IndexContent } from "../index/publish.ts";
 import { accountsServed, hasSettings, publishedFiles, rolesInIndex } from "../index/read.ts";
@@ -222,6 +223,7 @@ export function publish({ index, accounts }: Publication, progress: Progress): n
   const group = gidOfAccount(readAccountFiles(), "borgkeys");
   return publishGeneration(stateFolder, group, (generation) => {
     writeServed(generation, countServed(index.accounts));
+    writeAddresses(generation, index.accounts);
     writeAccounts(generation, accounts);
     return buildIndex(`${generation}/index.sqlite`, indexFile, index, group, progress);
   });

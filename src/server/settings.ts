@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Owner } from "../owner.ts";
 import { isRefusal, type Problem, type Refusal } from "../problem.ts";
 import { type Deletions, plainWord, type Role, roleNames, roles } from "../role.ts";
@@ -16,6 +17,12 @@ export interface Settings {
   deletions: Deletions;
   /** How often the key folder is looked at where the file system does not tell, in seconds; null if it is not watched. */
   watchEvery: number | null;
+  /** HOST:PORT of the page and the metrics; null where there is to be none. */
+  statusListen: string | null;
+  /** A file for the textfile collector of node_exporter; null where there is to be none. */
+  metricsFile: string | null;
+  /** Whether what settings files name may be an address of this machine, or of its link. */
+  pingPrivate: boolean;
   /** sshd_config(5), LogLevel. */
   logLevel: string;
   /** The time zone of an expiry-time without Z, by its name in the time zone database. */
@@ -73,6 +80,9 @@ export function readSettings(
     ) as Record<Role, string[]>,
     deletions: read("APPENDONLY_DELETIONS", (text) => oneOf(deletions, text), "refused"),
     watchEvery: read("WATCH_EVERY", parseWatchEvery, usualWatch),
+    statusListen: read("STATUS_LISTEN", parseListen, null),
+    metricsFile: read("METRICS_FILE", parseMetricsFile, null),
+    pingPrivate: read("PING_PRIVATE", (text) => oneOf(["0", "1"], text), "0") === "1",
     logLevel: read("SSH_LOG_LEVEL", (text) => oneOf(logLevels, text), "INFO"),
     timeZone: read("TZ", (text) => parseTimeZone(text, hasZone), utc),
   };
@@ -106,6 +116,32 @@ function parseWatchEvery(text: string): number | null | Refusal {
   return {
     text: `"${text}" is not a time from 1s to 24h`,
     hint: "Use a number with s, m or h, such as 30s or 5m, or off for commands alone.",
+  };
+}
+
+/** HOST:PORT, where an empty HOST is every address. Names are not looked up: what one means may change. */
+function parseListen(text: string): string | Refusal {
+  const [, host = "", port = ""] = /^(\[[0-9a-fA-F:.]+\]|[0-9.]*|localhost):([0-9]{1,5})$/.exec(text) ?? [];
+  const isAddress = ["", "localhost"].includes(host) || isIP(host.replace(/^\[|\]$/g, "")) !== 0;
+  const hint = "Use HOST:PORT, such as 127.0.0.1:9100, [::1]:9100, or :9100 for every address.";
+  if (port === "" || !isAddress) return { text: `"${text}" is not an address to listen at`, hint };
+  if (Number(port) < 1024 || Number(port) > 65535)
+    return {
+      text: `${port} is not a port from 1024 to 65535`,
+      hint: "Lower ones need rights that the page does not have.",
+    };
+  return text;
+}
+
+/** Whether others than this machine can reach what listens there. */
+export const isOpenToOthers = (listen: string) => !/^(127\.[0-9.]+|\[::1\]|localhost):/.test(listen);
+
+/** The collector reads files of this ending alone. */
+function parseMetricsFile(text: string): string | Refusal {
+  if (/^\/(?:[^/\p{Cc}]+\/)+[^/\p{Cc}]+\.prom$/u.test(text) && !text.includes("/../")) return text;
+  return {
+    text: `"${text}" is not the path of a file for a textfile collector`,
+    hint: "Use one in a folder that is mounted for it, such as /metrics/borgserver.prom.",
   };
 }
 
@@ -146,6 +182,9 @@ export function environmentOf(settings: Settings): Environment {
     BORG_SANDBOX: settings.sandbox,
     APPENDONLY_DELETIONS: settings.deletions,
     WATCH_EVERY: settings.watchEvery === null ? "off" : `${settings.watchEvery}s`,
+    STATUS_LISTEN: settings.statusListen ?? "",
+    METRICS_FILE: settings.metricsFile ?? "",
+    PING_PRIVATE: settings.pingPrivate ? "1" : "0",
     SSH_LOG_LEVEL: settings.logLevel,
     TZ: settings.timeZone,
     ...Object.fromEntries(

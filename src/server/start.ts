@@ -15,6 +15,7 @@ import {
 import { roleNames, roles } from "../role.ts";
 import { makeConnectionFolder } from "../sessions/connections.ts";
 import { formatIds, hasId, idMap } from "../user-namespace.ts";
+import { keepNotify, readNotify } from "./addresses.ts";
 import { proveGuard, refusedExtraArguments, testBorg } from "./borg-check.ts";
 import { probeConfinement } from "./confinement.ts";
 import { makeDoor } from "./door.ts";
@@ -23,7 +24,7 @@ import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
 import { checkRequirements, requireKnownAccounts } from "./requirements.ts";
-import type { Environment } from "./settings.ts";
+import { type Environment, isOpenToOthers } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
 
 /**
@@ -49,6 +50,7 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     makeConnectionFolder();
     makeDoor();
     keepInForce(found.checked.inForce);
+    keepNotify(found.notify);
     return { ...found, planned, done, locks };
   });
 
@@ -70,6 +72,11 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     note(
       `${warning}the guard in borg serve does not hold with this borg: ${unguarded}`,
       "A client can harm another's running backup of the same repository. Install another borg 1.x.",
+    );
+  if (settings.statusListen && isOpenToOthers(settings.statusListen))
+    note(
+      `${warning}the page and the metrics at ${settings.statusListen} ask nobody for a password`,
+      "Let only a proxy that does reach them, or set STATUS_LISTEN to an address such as 127.0.0.1:9100.",
     );
   for (const { publicKey } of hostKeys) {
     const [type, blob = ""] = publicKey.split(" ");
@@ -111,6 +118,8 @@ interface Found {
   borg: string;
   checked: Checked;
   hostKeys: HostKey[];
+  /** The addresses of NOTIFY. */
+  notify: string[];
   /** What the wall around sessions lacks here; empty where it is complete, and where there is to be none. */
   unconfined: string;
 }
@@ -121,6 +130,8 @@ interface Found {
  */
 function checkEverything(environment: Environment): Found {
   const { settings, problems } = readAll(environment);
+  const notify = readNotify(environment);
+  problems.push(...notify.problems);
   const known = new Set(problems.map(({ where }) => where));
   problems.push(...missingOwner(settings.owner).filter(({ where }) => !known.has(where)));
   // Nothing can run as an owner that is not valid.
@@ -153,7 +164,7 @@ function checkEverything(environment: Environment): Found {
       all,
       checked.problems.length > 0 ? exitCode.keyProblems : exitCode.settingProblems,
     );
-  return { borg, checked, hostKeys: hostKeys.keys, unconfined: reason };
+  return { borg, checked, hostKeys: hostKeys.keys, notify: notify.urls, unconfined: reason };
 }
 
 /** In a user namespace there may be no such id, so that nothing could belong to it. */

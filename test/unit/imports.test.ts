@@ -65,6 +65,11 @@ test("an SQLite for logins and one for commands, each opened in one place", () =
 test("what computes touches neither files nor programs", () => {
   for (const file of [
     "accounts/account-plan.ts",
+    "alerts/condition.ts",
+    "alerts/deletion.ts",
+    "alerts/message.ts",
+    "alerts/news.ts",
+    "alerts/recipients.ts",
     "accounts/passwd-cache.ts",
     "accounts/wanted-accounts.ts",
     "accounts/system-accounts.ts",
@@ -130,8 +135,13 @@ const rooms: Record<string, string[]> = {
   sessions: ["ground", "keys", "index", "login", "accounts"],
   repositories: ["ground", "keys", "accounts", "sessions"],
   server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
-  ledger: ["ground", "repositories"],
-  keeper: ["ground", "keys", "index", "sessions", "repositories", "ledger", "server"],
+  ledger: ["ground", "keys", "repositories"],
+  alerts: ["ground", "index", "ledger"],
+  teller: ["ground", "ledger"],
+  keeper: [
+    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server"],
+    ...["alerts", "teller"],
+  ],
   operator: ["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server"],
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");

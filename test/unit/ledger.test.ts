@@ -79,8 +79,76 @@ test("what sessions tell of a repository: only complete creates are backups", ()
   ]);
   expect(ledger.histories().get("web")).toEqual({
     ...{ lastBackup: backup.committed, lastCheck: now + 3, lastCheckOk: true, lastCompact: now + 5 },
-    ...{ transaction: compact.transaction, kind: "compact" },
+    ...{ transaction: compact.transaction, kind: "compact", brokenOff: 1 },
   });
+});
+
+test("backups that broke off are counted until one is complete", () => {
+  const ledger = opened();
+  const broken = (ended: number) => record("create", ended, { complete: false, committed: null });
+  const brokenOff = () => ledger.histories().get("web")?.brokenOff;
+  ledger.take(at(1), [record("create", now - 3), broken(now - 2), record("prune", now - 1), broken(now)]);
+  expect(brokenOff()).toBe(2);
+  ledger.take(at(2), [record("create", now + 1)]);
+  expect(brokenOff()).toBe(0);
+  ledger.take(at(3), [broken(now + 2)]);
+  expect(brokenOff()).toBe(1);
+});
+
+test("sessions are counted for ever, each once, also those that are forgotten", () => {
+  const ledger = opened();
+  const sessions = [record("create", now), record("create", now, { complete: false }), record("read", now)];
+  ledger.take(at(1), sessions);
+  ledger.take(at(2), [...sessions, record("create", now - 500 * day)]);
+  ledger.forget([], now);
+  const of = (kind: string, complete: boolean, sessions: number) => ({
+    ...{ repository: "web", kind, complete, sessions, bytesIn: 10 * sessions, bytesOut: 20 * sessions },
+  });
+  expect(ledger.totals().get("web")).toEqual([
+    ...[of("create", false, 1), of("create", true, 2), of("read", true, 1)],
+  ]);
+});
+
+test("what is done beside is done once for each session, or not at all", () => {
+  const ledger = opened();
+  const first = record("create", now);
+  const seen: string[] = [];
+  const fail = () => {
+    throw new Error("beside");
+  };
+  expect(() => ledger.take(at(1), [first], fail)).toThrow("beside");
+  expect([ledger.cursors(), ledger.sessions([], 10)]).toEqual([[], []]);
+  ledger.take(at(1), [first], ({ id }) => seen.push(id));
+  ledger.take(at(1), [first], ({ id }) => seen.push(id));
+  expect(seen).toEqual([first.id]);
+});
+
+test("the last days: complete backups, and the size that was seen last", () => {
+  const ledger = opened();
+  ledger.take(at(1), [
+    ...[record("create", now), record("create", now + 1), record("create", now - day)],
+    ...[record("create", now, { complete: false }), record("create", now - 3 * day)],
+  ]);
+  const seen = (repository: string, size: number | null) => ({
+    ...{ repository, size, commit: 1, lastCommit: now, reclaimable: 0, objects: 1 },
+    ...{ lock: null, unfinished: false, problem: null },
+  });
+  ledger.keepStates([seen("web", 5), seen("db", null)], now - day);
+  ledger.keepStates([seen("web", 7)], now);
+  ledger.keepStates([seen("web", 8)], now + 1000);
+  expect([...ledger.lastDays(3, now + 2000)]).toEqual([
+    [
+      "web",
+      [
+        { backups: 0, size: null },
+        { backups: 1, size: 5 },
+        { backups: 2, size: 8 },
+      ],
+    ],
+  ]);
+  expect(ledger.objectsOf("web")).toBe(1);
+  expect(ledger.objectsOf("db")).toBe(1);
+  expect(ledger.objectsOf("other")).toBeNull();
 });
 
 test("lines of another node that come later do not turn the clock back", () => {
@@ -191,6 +259,7 @@ test("a line is a session, or nothing", () => {
       transaction: 7,
     },
     ...{ check_ok: null, code: 0, puts: 1, deletes: 2, bytes_in: 3, bytes_out: 4, refused: 5, new: "field" },
+    deletes_refused: 6,
   };
   expect(parseRecord(JSON.stringify(line))).toEqual({
     ...{
@@ -211,6 +280,7 @@ test("a line is a session, or nothing", () => {
       transaction: 7,
     },
     ...{ checkOk: null, code: 0, puts: 1, deletes: 2, bytesIn: 3, bytesOut: 4, refused: 5 },
+    deletesRefused: 6,
   });
   for (const bad of [
     { id: "" },

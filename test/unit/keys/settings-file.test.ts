@@ -18,6 +18,8 @@ quota = "1.5T"
 late-after = "26h" # a day and two hours
 deletions = "kept"
 archived = true
+notify = ["ntfy://ntfy.sh/web", "mailto://user:secret@example.org"]
+ping = "https://hc-ping.com/0c4b"
 `),
   ).toEqual({
     settings: {
@@ -27,9 +29,34 @@ archived = true
       deletions: "kept",
       archived: true,
     },
+    addresses: {
+      notify: ["ntfy://ntfy.sh/web", "mailto://user:secret@example.org"],
+      ping: "https://hc-ping.com/0c4b",
+    },
     problems: [],
   });
-  expect(parse("")).toEqual({ settings: {}, problems: [] });
+  expect(parse('notify = "ntfy://ntfy.sh/web"').addresses).toEqual({ notify: ["ntfy://ntfy.sh/web"] });
+  expect(parse("")).toEqual({ settings: {}, addresses: {}, problems: [] });
+});
+
+test("a wrong address is not repeated: it may hold a secret", () => {
+  for (const text of [
+    'notify = "secret"',
+    'notify = ["x://y", "secret"]',
+    'ping = "ftp://secret"',
+    "notify = []",
+  ]) {
+    const { problems, addresses } = parse(text);
+    expect({ addresses, count: problems.length }, text).toEqual({ addresses: {}, count: 1 });
+    expect(JSON.stringify(problems)).not.toContain("secret");
+  }
+});
+
+test("not every account may call the same address", () => {
+  expect(parse('ping = "https://hc-ping.com/0c4b"', true).problems).toMatchObject([
+    { text: "all accounts would call this address, and a missing backup of one would not show" },
+  ]);
+  expect(parse('notify = "ntfy://ntfy.sh/all"', true).problems).toEqual([]);
 });
 
 test.each([
@@ -40,7 +67,7 @@ test.each([
   ["20000000", 2e7],
   ["1.000000001G", 1_000_000_001],
 ])("the quota %s is %d bytes", (text, quota) => {
-  expect(parse(`quota = "${text}"`)).toEqual({ settings: { quota }, problems: [] });
+  expect(parse(`quota = "${text}"`)).toEqual({ settings: { quota }, addresses: {}, problems: [] });
 });
 
 test.each([
@@ -50,7 +77,7 @@ test.each([
   ["1w", 604_800],
   ["60s", 60],
 ])("late after %s are %d seconds", (text, lateAfter) => {
-  expect(parse(`late-after = "${text}"`)).toEqual({ settings: { lateAfter }, problems: [] });
+  expect(parse(`late-after = "${text}"`)).toEqual({ settings: { lateAfter }, addresses: {}, problems: [] });
 });
 
 describe("a problem has its line", () => {
@@ -69,7 +96,9 @@ describe("a problem has its line", () => {
     ['repository = "/repos/web"', 1, "repository: the name contains a character"],
     ["repository = 7", 1, "repository: this takes the name of a repository"],
     ['\n"Quota" = "5G"', 2, '"Quota" is no setting'],
-    ['notify = "x"', 1, '"notify" is no setting'],
+    ['notify = "x"', 1, "notify: this takes one Apprise URL or a list of them"],
+    ["\nping = 7", 2, "ping: this takes an address"],
+    ['webhook = "x"', 1, '"webhook" is no setting'],
     ['[quota]\nsize = "5G"', 1, "quota: this takes a size"],
     ['\nquota = "500G', 2, "this is not TOML"],
     ['quota = "500G"\nquota = "600G"', 2, "this is not TOML"],
@@ -230,6 +259,34 @@ describe("the folder", () => {
     });
   });
 
+  test("an account's addresses are its own, else those of all", () => {
+    const path = folder({
+      default: 'notify = "ntfy://all"',
+      web: 'notify = "ntfy://web"\nping = "https://web"',
+      prune: 'ping = "https://prune"',
+      boss: 'ping = "https://boss"',
+    });
+    const all = [account("web"), account("prune"), account("boss", "admin"), account("db")];
+    const { accounts, problems } = withSettings(path, all, readSettingsFolder(path));
+    expect(problems).toEqual([]);
+    expect(accounts.map(({ addresses }) => addresses)).toEqual([
+      { notify: ["ntfy://web"], ping: "https://web" },
+      { notify: ["ntfy://all"], ping: "https://prune" },
+      { ping: "https://boss" },
+      { notify: ["ntfy://all"] },
+    ]);
+  });
+
+  test("nobody may rely on an address that nothing is sent to", () => {
+    const path = folder({ boss: 'notify = "ntfy://boss"', help: 'ping = "https://help"' });
+    const all = [account("boss", "admin"), account("help", "restore")];
+    const { problems } = withSettings(path, all, readSettingsFolder(path));
+    expect(problems.map(({ text, line }) => [line, text])).toEqual([
+      [1, "notify: an admin has no repository of its own that could be told of; set NOTIFY"],
+      [1, "ping: a restoring account makes no backup"],
+    ]);
+  });
+
   test("an account that is still published may leave its settings behind", () => {
     const path = folder({ gone: "" });
     expect(withSettings(path, [], readSettingsFolder(path), () => new Set(["gone"])).problems).toEqual([]);
@@ -239,6 +296,7 @@ describe("the folder", () => {
     expect(readSettingsFolder("/nonexistent")).toEqual({
       exists: false,
       common: {},
+      commonAddresses: {},
       own: new Map(),
       problems: [],
     });

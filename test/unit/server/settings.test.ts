@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { environmentOf, readSettings } from "../../../src/server/settings.ts";
+import { readNotify, shownAddress } from "../../../src/server/addresses.ts";
+import { environmentOf, isOpenToOthers, readSettings } from "../../../src/server/settings.ts";
 import { isInZoneDatabase } from "../../../src/server/time-zone.ts";
 
 const reserved = { uids: new Map([[101, "sshd"]]), gids: new Map([[990, "borgkeys"]]) };
@@ -15,6 +16,9 @@ test("an empty environment gives the defaults", () => {
       sandbox: "auto",
       deletions: "refused",
       watchEvery: 30,
+      statusListen: null,
+      metricsFile: null,
+      pingPrivate: false,
       logLevel: "INFO",
       timeZone: "UTC",
     },
@@ -195,4 +199,61 @@ test("settings, made into an environment, are read from it the same", () => {
     const { settings } = read(environment);
     expect(read(environmentOf(settings) as Record<string, string>)).toEqual({ settings, problems: [] });
   }
+});
+
+test.each([":9100", "127.0.0.1:9100", "[::1]:9100", "localhost:65535", "0.0.0.0:1024"])(
+  "STATUS_LISTEN=%s is an address to listen at",
+  (STATUS_LISTEN) => {
+    expect(read({ STATUS_LISTEN })).toMatchObject({
+      problems: [],
+      settings: { statusListen: STATUS_LISTEN },
+    });
+  },
+);
+
+test.each(["9100", "host:9100", "1.2.3:9100", "[::g]:9100", ":0", ":80", ":65536", "127.0.0.1:", "unix:/x"])(
+  "STATUS_LISTEN=%s is none",
+  (STATUS_LISTEN) => {
+    const { problems, settings } = read({ STATUS_LISTEN });
+    expect(problems).toMatchObject([{ where: "STATUS_LISTEN" }]);
+    expect(settings.statusListen).toBeNull();
+  },
+);
+
+test("others than this machine reach what listens at an address that is not of the loopback", () => {
+  const all = ["127.0.0.1:9100", "127.0.0.53:9100", "[::1]:9100", "localhost:9100"];
+  expect(all.map(isOpenToOthers)).toEqual([false, false, false, false]);
+  expect([":9100", "0.0.0.0:9100", "[::]:9100", "192.0.2.7:9100"].map(isOpenToOthers)).toEqual([
+    ...[true, true, true, true],
+  ]);
+});
+
+test("METRICS_FILE is a file that node_exporter would read", () => {
+  const METRICS_FILE = "/metrics/borgserver.prom";
+  expect(read({ METRICS_FILE })).toMatchObject({ problems: [], settings: { metricsFile: METRICS_FILE } });
+  for (const wrong of ["borgserver.prom", "/metrics/borgserver.txt", "/borgserver.prom", "/a/../b/c.prom"])
+    expect(read({ METRICS_FILE: wrong }).problems, wrong).toMatchObject([{ where: "METRICS_FILE" }]);
+});
+
+test("NOTIFY: URLs with white space between; what is wrong is not repeated, it may hold a secret", () => {
+  expect(readNotify({})).toEqual({ urls: [], problems: [] });
+  expect(readNotify({ NOTIFY: " ntfy://a/b\nmailto://u:p@h  ntfy://a/b" })).toEqual({
+    urls: ["ntfy://a/b", "mailto://u:p@h"],
+    problems: [],
+  });
+  const { problems } = readNotify({ NOTIFY: "ntfy://a/b secret" });
+  expect(problems).toMatchObject([{ where: "NOTIFY", text: "address 2 is not a URL" }]);
+  expect(JSON.stringify(problems)).not.toContain("secret");
+});
+
+test("an address is shown by its place and its kind alone", () => {
+  const known = {
+    operator: ["ntfy://secret/1"],
+    accounts: { web: { notify: ["mailto://secret"], ping: "https://secret" } },
+  };
+  const shown = (url: string) => shownAddress(url, known);
+  expect(shown("ntfy://secret/1")).toBe("address 1 of NOTIFY (ntfy)");
+  expect(shown("mailto://secret")).toBe("the notify address of web (mailto)");
+  expect(shown("https://secret")).toBe("the ping address of web (https)");
+  expect(shown("slack://secret")).toBe("an address (slack)");
 });

@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { Message } from "../alerts/message.ts";
+import { libraryFolder } from "../paths.ts";
+import { note } from "../report.ts";
+
+/** Something that the teller is to send. */
+export type Order = ({ send: Message & { urls: string[] } } | { ping: { url: string; failed: boolean } }) & {
+  /** Whether it may go to an address of this machine, or of its link. */
+  private: boolean;
+};
+
+/** How many orders it works on at once; more are not handed to it. */
+export const ordersAtOnce = 4;
+
+/** How long one that ended soon is left alone, in milliseconds: twice as long each time. */
+const shortest = 1000;
+const longest = 60_000;
+
+/** The process that speaks with the world (teller/tell.ts): started when it is needed, and again when it ends. */
+export class TellerProcess {
+  readonly #listen: string | null;
+  #process: ChildProcess | null = null;
+  #startable = 0;
+  #pause = shortest;
+  #next = 1;
+  readonly #open = new Map<number, (reason: string | null | undefined) => void>();
+
+  /** @param listen where it serves the page and the metrics; null if it only sends */
+  constructor(listen: string | null) {
+    this.#listen = listen;
+  }
+
+  get isBusy(): boolean {
+    return this.#open.size >= ordersAtOnce;
+  }
+
+  /** Whether it runs, or may be started now. */
+  isReady(now: number): boolean {
+    return this.#process !== null || now >= this.#startable;
+  }
+
+  /** Has it run. @param now in milliseconds, from any beginning */
+  start(now: number): void {
+    if (this.#process || now < this.#startable) return;
+    const child = spawn("/usr/bin/python3", ["-I", `${libraryFolder}/teller.py`], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: {},
+      cwd: "/",
+    });
+    this.#process = child;
+    createInterface({ input: child.stdout }).on("line", (line) => this.#answered(line));
+    child.stdin.on("error", () => {}); // it has ended, and its exit says so
+    child.on("error", () => {});
+    child.on("close", (code, signal) => this.#ended(child, now, signal ?? `${code}`));
+    this.#write({ listen: this.#listen });
+  }
+
+  /** Lets it end when it has done what it was given, where it serves no page. */
+  rest(): void {
+    if (this.#listen !== null || this.#open.size > 0) return;
+    this.#process?.stdin?.end();
+  }
+
+  /** @returns null if it was sent, undefined if that is not known because the teller ended, else why it was not */
+  give(order: Order): Promise<string | null | undefined> {
+    const id = this.#next;
+    this.#next += 1;
+    return new Promise((resolve) => {
+      this.#open.set(id, resolve);
+      this.#write({ id, ...order });
+    });
+  }
+
+  #write(value: unknown): void {
+    this.#process?.stdin?.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Nothing that it says is trusted: taken over, it can say that it has sent what it has not. */
+  #answered(line: string): void {
+    let said: Record<string, unknown>;
+    try {
+      said = JSON.parse(line);
+    } catch {
+      return;
+    }
+    if (typeof said.failed === "string") note(`the page cannot be served: ${said.failed.slice(0, 200)}`);
+    const settle = this.#open.get(said.id as number);
+    if (!settle) return;
+    this.#open.delete(said.id as number);
+    const [reason] = Array.isArray(said.results) ? said.results : ["it did not say how it went"];
+    settle(reason === null ? null : `${reason}`.slice(0, 200));
+  }
+
+  #ended(child: ChildProcess, begun: number, how: string): void {
+    if (this.#process !== child) return;
+    this.#process = null;
+    const now = performance.now();
+    const isResting = this.#listen === null && this.#open.size === 0 && how === "0";
+    if (!isResting) {
+      this.#pause = now - begun > longest ? shortest : Math.min(2 * this.#pause, longest);
+      this.#startable = now + this.#pause;
+      note(`the teller ended (${how}); it is started again in ${Math.round(this.#pause / 1000)} s`);
+    }
+    for (const settle of this.#open.values()) settle(undefined);
+    this.#open.clear();
+  }
+}
