@@ -1,17 +1,15 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
-import { accountsServed } from "../index/read.ts";
-import { repositoryOf } from "../keys/account.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { readStates } from "../ledger/reader.ts";
 import { forgetOldRecords, makeOwnRecords, ownRecords, takeRecords } from "../ledger/records.ts";
 import type { Owner } from "../owner.ts";
-import { indexFile, ledgerFile, repositoryFolder } from "../paths.ts";
+import { indexFile, ledgerFile } from "../paths.ts";
 import { note } from "../report.ts";
-import { knownRepositories } from "../repositories/known-repositories.ts";
 import { addresses } from "../server/addresses.ts";
 import type { Settings } from "../server/settings.ts";
 import { Alarm } from "./alarm.ts";
 import { Attempts } from "./attempts.ts";
+import { inChild } from "./child.ts";
 import type { Telling } from "./telling.ts";
 
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
@@ -90,14 +88,15 @@ class LedgerKeeper {
       forgetOldRecords(this.#ledger, this.#owner, now);
     }
     if (index !== this.#index) {
-      this.#findNew(this.#index === "");
+      const which = this.#index === "" ? "all" : "new";
+      const names = await inChild<string[]>("repositories", which);
+      if (which === "all") this.#ledger.forgetStates(names);
+      for (const name of names) this.#due.add(name);
       this.#index = index;
     }
     if (now >= this.#nextUnexplained) {
       this.#nextUnexplained = now + seldom;
-      const histories = this.#ledger.histories();
-      for (const [name, { commit }] of this.#ledger.states())
-        if (commit !== null && commit !== histories.get(name)?.transaction) this.#due.add(name);
+      for (const name of this.#ledger.unexplained()) this.#due.add(name);
     }
     await this.#read();
     this.#telling?.looked();
@@ -110,29 +109,15 @@ class LedgerKeeper {
     const isWanted = statusListen !== null || metricsFile !== null || operator.length > 0;
     if (!this.#telling && (isWanted || Object.keys(accounts).length > 0)) {
       const { Telling } = await import("./telling.ts");
-      this.#telling = new Telling(this.#settings, this.#ledger, this.#problems, () => this.#alarm.ring());
+      this.#telling = new Telling(this.#settings, this.#ledger, this.#problems);
     }
     this.#telling?.readIndex();
   }
 
-  /** Has repositories looked at that were not yet, or all of them. */
-  #findNew(all: boolean): void {
-    const names = [
-      ...accountsServed(indexFile).map(repositoryOf),
-      ...[...knownRepositories(repositoryFolder, this.#owner)].map((path) =>
-        path.slice(repositoryFolder.length + 1),
-      ),
-    ].filter((name) => name !== null);
-    if (all) this.#ledger.forgetStates(names);
-    const states = this.#ledger.states();
-    for (const name of names) if (all || !states.has(name)) this.#due.add(name);
-  }
-
   async #read(): Promise<void> {
     if (this.#due.size === 0) return;
-    const states = this.#ledger.states();
     for (const names of batches([...this.#due].sort())) {
-      this.#ledger.keepStates(await readStates(names, states), Date.now());
+      this.#ledger.keepStates(await readStates(names, this.#ledger.states(names)), Date.now());
       for (const name of names) this.#due.delete(name);
     }
   }

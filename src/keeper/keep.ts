@@ -31,6 +31,11 @@ const tasks: Record<string, (question: never) => Promise<unknown>> = {
   settings: async () => (await import("../server/in-force.ts")).inForceSinceStart()?.settings ?? null,
   look: async (folders) => (await import("./folder-look.ts")).lookAtFiles(folders),
   "take-up": async (question) => (await import("./take-up.ts")).takeUp(question),
+  repositories: async (question) => {
+    const inForce = (await import("../server/in-force.ts")).inForceSinceStart();
+    if (!inForce) return [];
+    return (await import("./repositories.ts")).repositoriesToLookAt(question, inForce.settings.owner);
+  },
   "end-revoked": async (question) => (await import("./end-revoked.ts")).endRevoked(question),
 };
 

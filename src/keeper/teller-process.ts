@@ -35,9 +35,9 @@ export class TellerProcess {
     return this.#open.size >= ordersAtOnce;
   }
 
-  /** Whether it runs, or may be started now. */
-  isReady(now: number): boolean {
-    return this.#process !== null || now >= this.#startable;
+  /** How long it is not to be started yet, in milliseconds. */
+  rests(now: number): number {
+    return this.#process ? 0 : Math.max(0, this.#startable - now);
   }
 
   /** Has it run. @param now in milliseconds, from any beginning */

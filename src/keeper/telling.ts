@@ -33,7 +33,6 @@ export class Telling {
   readonly #publisher: Publisher;
   /** The lines of the problems that keep changes in /sshkeys from taking effect. */
   readonly #problems: () => readonly string[];
-  readonly #ring: () => void;
   #addresses: Addresses = { operator: [], accounts: {} };
   #recipients = new Recipients([], {}, () => null);
   #accounts: ReturnType<typeof accountsServed> = [];
@@ -48,7 +47,6 @@ export class Telling {
     this.#ledger = ledger;
     this.#teller = new TellerProcess(settings.statusListen);
     this.#problems = problems;
-    this.#ring = ring;
     this.#outbox = new Outbox(ledger.database);
     this.#told = new ToldConditions(ledger.database);
     this.#publisher = new Publisher(settings, ledger);
@@ -113,7 +111,8 @@ export class Telling {
 
   /** When there is something to send, in milliseconds since 1970. */
   get due(): number {
-    return this.#teller.isBusy ? Number.POSITIVE_INFINITY : this.#outbox.nextDue();
+    if (this.#teller.isBusy) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#outbox.nextDue(), Date.now() + this.#teller.rests(performance.now()));
   }
 
   #say(news: ReturnType<typeof newsOf>, now: number): void {
@@ -145,7 +144,7 @@ export class Telling {
       if (this.#outbox.nextDue() === Number.POSITIVE_INFINITY) this.#teller.rest();
       return;
     }
-    if (!this.#teller.isReady(performance.now())) return;
+    if (this.#teller.rests(performance.now()) > 0) return;
     this.#teller.start(performance.now());
     for (const each of waiting) {
       if (this.#teller.isBusy) return;
@@ -166,10 +165,10 @@ export class Telling {
     this.#teller.give({ ...order, private: isPrivate }).then((reason) => {
       try {
         this.#settle(id, url, reason);
+        this.#send(Date.now());
       } catch (error) {
         note(`what came of a message cannot be stored: ${reasonOf(error)}`);
       }
-      this.#ring();
     });
   }
 

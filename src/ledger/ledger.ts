@@ -261,10 +261,34 @@ export class Ledger {
     return new Map(rows.map((row) => [row.repository, historyOf(row)]));
   }
 
-  /** What was last seen of repositories, by name. */
-  states(): Map<string, RepositoryState> {
-    const rows = this.#database.prepare<[], StateRow>("SELECT * FROM state").all();
+  /** What was last seen of repositories, by name: of these, or of all. */
+  states(repositories?: readonly string[]): Map<string, RepositoryState> {
+    const which = repositories ? "WHERE repository IN (SELECT value FROM json_each(?))" : "";
+    const rows = this.#database
+      .prepare<string[], StateRow>(`SELECT * FROM state ${which}`)
+      .all(...(repositories ? [JSON.stringify(repositories)] : []));
     return new Map(rows.map((row) => [row.repository, stateOf(row)]));
+  }
+
+  /** Those of these repositories that were not looked at yet. */
+  withoutState(repositories: readonly string[]): string[] {
+    return this.#database
+      .prepare<[string], { value: string }>(
+        "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT repository FROM state)",
+      )
+      .all(JSON.stringify(repositories))
+      .map(({ value }) => value);
+  }
+
+  /** The repositories whose last commit no session made that was recorded. */
+  unexplained(): string[] {
+    return this.#database
+      .prepare<[], { repository: string }>(
+        `SELECT repository FROM state LEFT JOIN history USING (repository)
+          WHERE state.commit_number IS NOT NULL AND state.commit_number IS NOT history.commit_number`,
+      )
+      .all()
+      .map(({ repository }) => repository);
   }
 
   /** How many objects a repository had when it was last looked at; null where that is not known. */
