@@ -41,8 +41,7 @@ export class Telling {
   /** How many objects repositories have, as far as sessions have changed that since they were looked at. */
   readonly #objects = new Map<string, number>();
 
-  /** @param ring has `look` called again soon */
-  constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[], ring: () => void) {
+  constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[]) {
     this.#settings = settings;
     this.#ledger = ledger;
     this.#teller = new TellerProcess(settings.statusListen);
