@@ -26,5 +26,10 @@ if (name === "borgserver" && words[0] === "keep") {
   const { keep } = await import("./keeper/keep.ts");
   process.exit(await keep(words.slice(1)));
 }
+// libexec/teller.py's.
+if (name === "borgserver" && words[0] === "tell") {
+  const { tell } = await import("./teller/tell.ts");
+  process.exit(await tell());
+}
 const { run } = await import("./operator/command.ts");
 process.exitCode = await run(name, words);

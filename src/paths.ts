@@ -41,3 +41,5 @@ export const ledgerFile = `${stateFolder}/ledger.sqlite`;
 export const notifyFile = `${runFolder}/notify.json`;
 /** What the keeper publishes for the teller (teller/published.ts). */
 export const publishedFolder = `${runFolder}/published`;
+/** The Python of the environment that Apprise has of its own. */
+export const appriseFile = "/opt/apprise/bin/python";

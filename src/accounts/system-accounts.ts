@@ -56,7 +56,7 @@ export interface Ids {
 
 /** Numeric ids, with their owner's name, of the accounts that the server itself relies on. */
 export function reservedIds({ passwd }: Pick<AccountFiles, "passwd">): Ids {
-  const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys"].includes(nameOf(line)));
+  const relied = linesOf(passwd).filter((line) => ["sshd", "borgkeys", "borgteller"].includes(nameOf(line)));
   return {
     uids: new Map(relied.map((line) => [Number(line.split(":")[2]), nameOf(line)])),
     gids: new Map(relied.map((line) => [gidOf(line), nameOf(line)])),

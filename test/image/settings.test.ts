@@ -10,10 +10,10 @@ afterAll(() => containers?.stop());
 
 test("no account or group of the image has an id of the server's own, or one of a NAS, but the server's", async () => {
   const own = await containers.ok(
-    "podman run --rm localhost/borgserver sh -c 'cut -d: -f1,3 /etc/passwd /etc/group | grep -E \":(60900|60901|60902|60903|60904|60905)$\" | sort'",
+    "podman run --rm localhost/borgserver sh -c 'cut -d: -f1,3 /etc/passwd /etc/group | grep -E \":(60900|60901|60902|60903|60904|60905|60906)$\" | sort'",
   );
   expect(own).toBe(
-    "borg-admin:60904\nborg-appendonly:60903\nborg-repo:60902\nborg-restore:60905\nborgkeys:60901\nborgkeys:60901\nsshd:60900\nsshd:60900\n",
+    "borg-admin:60904\nborg-appendonly:60903\nborg-repo:60902\nborg-restore:60905\nborgkeys:60901\nborgkeys:60901\nborgteller:60906\nborgteller:60906\nsshd:60900\nsshd:60900\n",
   );
 });
 

@@ -10,9 +10,9 @@ afterAll(() => machine?.stop());
 
 test("the server's own accounts and groups have fixed ids, and a second installation changes nothing", async () => {
   const ids =
-    "getent passwd sshd borgkeys | cut -d: -f1,3,4; getent group sshd borgkeys borg-repo borg-appendonly borg-admin borg-restore | cut -d: -f1,3";
+    "getent passwd sshd borgkeys borgteller | cut -d: -f1,3,4; getent group sshd borgkeys borg-repo borg-appendonly borg-admin borg-restore borgteller | cut -d: -f1,3";
   const expected =
-    "sshd:60900:60900\nborgkeys:60901:60901\nsshd:60900\nborgkeys:60901\nborg-repo:60902\nborg-appendonly:60903\nborg-admin:60904\nborg-restore:60905\n";
+    "sshd:60900:60900\nborgkeys:60901:60901\nborgteller:60906:60906\nsshd:60900\nborgkeys:60901\nborg-repo:60902\nborg-appendonly:60903\nborg-admin:60904\nborg-restore:60905\nborgteller:60906\n";
   expect(await machine.ok(ids)).toBe(expected);
   await machine.ok("usermod --uid 777 borgkeys; groupmod --gid 776 borg-repo");
   await machine.ok(`${process.cwd()}/libexec/install system`);
@@ -64,6 +64,7 @@ test.each([
   ["PGID", "60902", "borg-repo"],
   ["PGID", "60904", "borg-admin"],
   ["PGID", "60905", "borg-restore"],
+  ["PUID", "60906", "borgteller"],
 ])("%s=%s is the id of %s", async (name, id, owner) => {
   const refusal = await machine.startServer({ [name]: id });
   expect(refusal).toMatchObject({
