@@ -1,4 +1,4 @@
-# Three stages: the program, borg, and what runs. Nothing that only builds reaches the last one.
+# Four stages: the program, borg, what sends messages, and what runs. Nothing that only builds reaches the last one.
 
 FROM node:26-trixie-slim AS program
 WORKDIR /src
@@ -25,6 +25,17 @@ RUN gcc -static -Os -Wall -o /src/session /src/session.c && strip /src/session
 # Without BORG_SELFTEST=disabled, borg serve tests its own cryptography and chunking before it reads a request.
 RUN /opt/borg/bin/borg serve </dev/null
 
+FROM debian:trixie-slim AS apprise
+RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
+COPY scripts/apprise-requirements.txt /src/
+RUN python3 -m venv --without-pip /opt/apprise \
+ && python3 -m venv /pip \
+ && /pip/bin/pip --python /opt/apprise/bin/python install --no-cache-dir --no-compile --require-hashes --only-binary :all: -r /src/apprise-requirements.txt \
+ && find /opt/apprise \( -name '*.po' -o -name '*.mo' -o -name '*.pot' \) -delete \
+ && python3 -m compileall -q /opt/apprise
+# It finds all that it imports.
+RUN /opt/apprise/bin/python -c 'import apprise, requests'
+
 FROM debian:trixie-slim
 # Nothing here changes its user by a set-id file: sshd and our program do so as root.
 RUN apt-get update && apt-get install --yes --no-install-recommends \
@@ -33,6 +44,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
  && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
  && mkdir -p /repos
 COPY --from=borg /opt/borg /opt/borg
+COPY --from=apprise /opt/apprise /opt/apprise
 COPY --from=program /installed /
 COPY --from=borg /src/session /usr/local/lib/borgserver/session
 RUN /usr/local/lib/borgserver/install system

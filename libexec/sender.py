@@ -25,9 +25,7 @@ import requests
 WHOLE, ANSWER = 40, 10
 
 # Where clouds answer their machines, beside link-local addresses: EC2 (IPv6), Alibaba, Azure, Oracle.
-METADATA = [
-    ipaddress.ip_address(each) for each in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
-]
+METADATA = [ipaddress.ip_address(each) for each in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")]
 
 # What reaches this machine and nobody else, or starts programs on it.
 HERE = {"dbus", "kde", "qt", "glib", "gio", "gnome", "macosx", "windows", "syslog"}
