@@ -22,14 +22,20 @@ export function say(line: string): void {
   write(1, `${printable(line)}\n`);
 }
 
-/** Prints a value as JSON. Characters that could move a cursor are shown as JSON's own escapes. */
+/** Prints a value as JSON. */
 export function sayJson(value: unknown): void {
-  const lines = JSON.stringify(value, null, 2).split("\n");
+  for (const line of jsonLines(value)) write(1, `${line}\n`);
+}
+
+/** A value as JSON. Characters that could move a cursor are shown as JSON's own escapes. */
+export function jsonLines(value: unknown): string[] {
   const jsonEscape = (character: string) =>
     Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
       .map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`)
       .join("");
-  for (const line of lines) write(1, `${line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, jsonEscape)}\n`);
+  return JSON.stringify(value, null, 2)
+    .split("\n")
+    .map((line) => line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, jsonEscape));
 }
 
 /** Prints what does not belong to the result: a warning, a step of the start. @param hint what to do */

@@ -112,8 +112,7 @@ export function findingsOf(status: Status): string[] {
           : "late: when the last complete backup was made is unknown",
     );
   if (lastCheckOk === false) said.push("damaged: its last check found errors");
-  if (size !== null && quota !== null && size >= quota)
-    said.push(`full: ${sizeText(size)} of ${sizeText(quota)} are used`);
+  if (isFull(status)) said.push(`full: ${sizeText(size ?? 0)} of ${sizeText(quota ?? 0)} are used`);
   if (problem !== null) said.push(`unreadable: ${problem}`);
   return said.map((text) => `${repository}: ${text}`);
 }
@@ -167,20 +166,28 @@ const spans: [number, string][] = [
   [1, "second"],
 ];
 
-const columns = ["REPOSITORY", "LAST BACKUP", "SIZE", "FREEABLE", "QUOTA", "LAST CHECK"] as const;
+export const columns = ["Repository", "Last backup", "Size", "Freeable", "Quota", "Last check"] as const;
+
+/** What is late first, then what else needs attention, each by name. */
+export function byUrgency<Row>(all: readonly Row[], of: (row: Row) => Status): Row[] {
+  const urgency = (status: Status) => (status.late ? 2 : Number(alarmsOf(status).length > 0));
+  return all
+    .map((row) => ({ row, name: of(row).repository, urgency: urgency(of(row)) }))
+    .sort((a, b) => b.urgency - a.urgency || (a.name < b.name ? -1 : 1))
+    .map(({ row }) => row);
+}
 
 /**
- * A table of 100 columns at most, what is late first; below a repository's line, what is to be said of it.
+ * A table of 100 columns at most, by urgency; below a repository's line, what is to be said of it.
  * @param colour whether the terminal shows colours
  */
 export function statusTable(all: readonly Status[], now: number, colour: boolean): string[] {
-  const rows = [...all]
-    .sort((a, b) => Number(b.late) - Number(a.late) || (a.repository < b.repository ? -1 : 1))
+  const rows = byUrgency(all, (status) => status)
     // A name may be an admin's, and a problem name a file: neither is to move a terminal's cursor.
     .map((status) => ({
       status,
       cells: cellsOf(status, now).map(printable),
-      notes: notesOf(status).map(printable),
+      notes: [...alarmsOf(status), ...remarksOf(status)].map(printable),
     }));
   const widths = columns.map((title, at) =>
     Math.max(title.length, ...rows.map(({ cells }) => cells[at]?.length ?? 0)),
@@ -193,7 +200,7 @@ export function statusTable(all: readonly Status[], now: number, colour: boolean
       .join("  ")
       .trimEnd();
   return [
-    line(columns),
+    line(columns.map((title) => title.toUpperCase())),
     ...rows.flatMap(({ status, cells, notes }) => [
       line(cells, (cell, at) => (colour && at === 1 ? painted(cell, backupColour(status)) : cell)),
       ...notes.map((note) => `  ${note}`),
@@ -201,7 +208,8 @@ export function statusTable(all: readonly Status[], now: number, colour: boolean
   ];
 }
 
-function cellsOf(status: Status, now: number): string[] {
+/** What the table shows of a repository, a cell for each of the columns. */
+export function cellsOf(status: Status, now: number): string[] {
   const { repository, lastBackup, lastCommit, size, reclaimable, quota, lastCheck } = status;
   const backup = lastBackup !== null ? agoText(lastBackup, now) : lastCommit === null ? "never" : "unknown";
   const used = size !== null && quota ? ` ${Math.round((100 * size) / quota)} %` : "";
@@ -216,18 +224,28 @@ function cellsOf(status: Status, now: number): string[] {
   ];
 }
 
-function notesOf(status: Status): string[] {
-  const { late, lock, unfinished, archived, problem, lastCheckOk } = status;
-  const holder = lock && (lock.account === null ? "by nobody that is connected" : `by ${lock.account}`);
+/** What needs attention, in few words: the same as findingsOf says. */
+export function alarmsOf(status: Status): string[] {
+  const { late, problem, lastCheckOk } = status;
   return [
     ...(late ? ["late"] : []),
     ...(lastCheckOk === false ? ["damaged: the last check found errors"] : []),
+    ...(isFull(status) ? ["full"] : []),
     ...(problem === null ? [] : [`cannot be read: ${problem}`]),
+  ];
+}
+
+/** What else is to be said beside the figures. */
+export function remarksOf({ lock, unfinished, archived }: Status): string[] {
+  const holder = lock && (lock.account === null ? "by nobody that is connected" : `by ${lock.account}`);
+  return [
     ...(lock?.kind === "exclusive" ? [`locked ${holder} since ${isoTime(lock.since)}`] : []),
     ...(unfinished && lock === null ? ["the last session broke off"] : []),
     ...(archived ? ["archived"] : []),
   ];
 }
+
+const isFull = ({ size, quota }: Status) => size !== null && quota !== null && size >= quota;
 
 const backupColour = ({ late, lastBackup }: Status) => (late ? 31 : lastBackup === null ? 33 : 32);
 const painted = (text: string, code: number) => `\x1b[${code}m${text}\x1b[0m`;

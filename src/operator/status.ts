@@ -4,6 +4,7 @@ import { accountsServed } from "../index/read.ts";
 import { repositoryOf } from "../keys/account.ts";
 import { Ledger, type LedgerSession } from "../ledger/ledger.ts";
 import { expectations, statusesOf } from "../ledger/overview.ts";
+import { sessionWords } from "../ledger/session-words.ts";
 import {
   type Expectation,
   findingsOf,
@@ -104,9 +105,8 @@ function sessionAsJson(session: LedgerSession): Record<string, unknown> {
 }
 
 function sessionLine(session: LedgerSession): string {
-  const { began, ended, account, repository, kind, complete, address, bytesIn, bytesOut, checkOk } = session;
-  const what = `${kind}${complete ? "" : ", broken off"}${checkOk === false ? ", damaged" : ""}`;
-  const who = account || "an operator";
+  const { began, ended, account, repository, address, bytesIn, bytesOut } = session;
+  const { who, what } = sessionWords(session);
   const where = repository !== null && repository !== account ? ` on ${repository}` : "";
   return (
     `${isoTime(began)}  ${who}${where}  ${what}  ${sizeText(bytesIn)} in, ${sizeText(bytesOut)} out, ` +

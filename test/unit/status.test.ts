@@ -128,14 +128,14 @@ test("the table fits a hundred columns, late ones first", () => {
       "REPOSITORY                                    LAST BACKUP  SIZE    FREEABLE  QUOTA        LAST CHECK",
       "never                                         never        2.0 GB  1.0 MB    -            2 days ago",
       "  late",
+      "xxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxx  2 hours ago  1.2 TB  1.0 MB    1.5 TB 80 %  2 days ago",
+      "  damaged: the last check found errors",
       "busy                                          2 hours ago  2.0 GB  1.0 MB    -            2 days ago",
       "  locked by web since 2026-11-28T11:59:00Z",
       "old                                           unknown      2.0 GB  1.0 MB    -            2 days ago",
       "  the last session broke off",
       "  archived",
       "web                                           2 hours ago  1.0 TB  1.0 MB    -            2 days ago",
-      "xxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxx  2 hours ago  1.2 TB  1.0 MB    1.5 TB 80 %  2 days ago",
-      "  damaged: the last check found errors",
     ]
   `);
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
