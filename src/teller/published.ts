@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { Day, LedgerSession, Total } from "../ledger/ledger.ts";
-import type { Status } from "../ledger/status.ts";
+import { isoTime, type Status } from "../ledger/status.ts";
 
 /**
  * What the keeper publishes of what it knows, for the teller, which sees nothing else. Times are in milliseconds since
@@ -37,3 +38,18 @@ export const publishedDays = 30;
 
 /** A session as it is published: without the key that let it in. */
 export type PublishedSession = Omit<LedgerSession, "key">;
+
+/** The file of a repository's sessions, of whatever name it is. */
+export const nameOfSessions = (repository: string) =>
+  `${createHash("sha256").update(repository).digest("hex")}.json`;
+
+/** The keeper publishes more often than that, also where nothing happens. In milliseconds. */
+const longestSilence = 10 * 60 * 1000;
+
+/** What is wrong with a state itself, as a sentence; null if nothing is. @param now in milliseconds since 1970 */
+export function silence(state: Published | null, now: number): string | null {
+  if (state === null) return "Nothing is known yet. The keeper, which starts with the server, finds it out.";
+  return now - state.made > longestSilence
+    ? `The keeper has not answered since ${isoTime(state.made)}.`
+    : null;
+}

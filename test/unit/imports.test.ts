@@ -48,6 +48,14 @@ test("the keeper, which stays, loads no reader of keys, and nothing of operators
   for (const name of ["bun:sqlite", "commander", "sshpk"]) expect(loaded).not.toContain(name);
 });
 
+test("the teller loads nothing that reads keys, the index or repositories", () => {
+  const loaded = [...reachable("teller/server.ts")].filter((name) => !name.startsWith("teller/")).sort();
+  expect(loaded).toEqual([
+    ...["failure.ts", "ledger/session-words.ts", "ledger/status.ts", "node:crypto", "node:fs", "node:http"],
+    ...["node:tty", "pause.ts", "printable.ts", "problem.ts", "prom-client", "report.ts"],
+  ]);
+});
+
 test("an SQLite for logins and one for commands, each opened in one place", () => {
   const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((file) =>
     file.endsWith(".ts"),
@@ -100,6 +108,7 @@ test("what computes touches neither files nor programs", () => {
     "role.ts",
     "server/private-key-file.ts",
     "server/settings.ts",
+    "teller/page.ts",
   ]) {
     const outside = [...reachable(file)].filter(
       (name) =>
