@@ -31,6 +31,7 @@ const tasks: Record<string, (question: never) => Promise<unknown>> = {
   settings: async () => (await import("../server/in-force.ts")).inForceSinceStart()?.settings ?? null,
   look: async (folders) => (await import("./folder-look.ts")).lookAtFiles(folders),
   "take-up": async (question) => (await import("./take-up.ts")).takeUp(question),
+  "write-metrics": async (file) => (await import("./write-metrics.ts")).writeMetrics(file),
   repositories: async (question) => {
     const inForce = (await import("../server/in-force.ts")).inForceSinceStart();
     if (!inForce) return [];
