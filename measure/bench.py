@@ -1175,8 +1175,20 @@ def first_line(*words: str) -> str:
     return (done.stdout + done.stderr).splitlines()[0].strip()
 
 
-def results(bench: Bench) -> str:
-    """The table in Markdown, with what has to be known to read it."""
+def section(bench: Bench) -> list[str]:
+    """What a part has found."""
+    return [
+        f"Commit {os.environ['COMMIT']}, {time.strftime('%Y-%m-%d')}",
+        "",
+        "| what | ours | theirs | ratio | goal | | the reason of the goal |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *bench.rows,
+        *(f"\n{note}" for note in bench.notes),
+    ]
+
+
+def results(bench: Bench, sections: dict[str, list[str]]) -> str:
+    """All tables in Markdown, with what has to be known to read them."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     confined = re.search(r"sessions are .*", bench.ours.log_file.read_text())
     versions = [
@@ -1190,7 +1202,6 @@ def results(bench: Bench) -> str:
     lines = [
         "# Results of scripts/bench",
         "",
-        f"- Commit {os.environ['COMMIT']}, {time.strftime('%Y-%m-%d')}",
         f"- {model[1] if model else platform.machine()}, {os.cpu_count()} processors, "
         f"Linux {'.'.join(platform.release().split('.')[:2])}",
         f"- {'; '.join(versions)}",
@@ -1207,10 +1218,7 @@ def results(bench: Bench) -> str:
         "under five runs: all) in brackets. A ratio is the median of the pairs' ratios; their quartiles are in the",
         "first column.",
         "",
-        "| what | ours | theirs | ratio | goal | | the reason of the goal |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *bench.rows,
-        *(f"\n{note}" for note in bench.notes),
+        *(line for part, lines in sections.items() for line in [f"## {part}", "", *lines, ""]),
     ]
     return "\n".join(lines)
 
@@ -1237,9 +1245,12 @@ def main(parts: Sequence[str]) -> None:
         with open(f"{WORK}/known_hosts", "w") as known_hosts:
             for address in ["127.0.0.1", f"127.0.0.1:{PEER_PORT}", FAR, f"{FAR}:{PEER_PORT}"]:
                 known_hosts.write(run(PROGRAM, "known-hosts", address))
+        sections = {}
         for part in parts or PARTS:
+            bench.rows, bench.notes = [], []
             PARTS[part](bench)
-        print(results(bench), flush=True)
+            sections[part] = section(bench)
+        print(results(bench, sections), flush=True)
     finally:
         for server in bench.ours, bench.peers:
             server.stop()
