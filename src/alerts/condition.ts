@@ -17,15 +17,15 @@ export const conditionKinds = [
   ...(["late", "broken-off", "damaged", "unreadable", "quota", "storage", "keys"] as const),
 ];
 
-/** What is said of a kind when it is over. */
+/** What is said of a kind when it is over, by which way it may be. */
 export const over: Record<ConditionKind, string> = {
-  late: "a backup was made",
-  "broken-off": "a backup came to its end",
-  damaged: "the last check found it sound",
-  unreadable: "its files can be read",
-  quota: "it is below its quota again",
-  storage: "there is room again",
-  keys: "all changes in /sshkeys are in force",
+  late: "no longer late",
+  "broken-off": "its backups no longer break off",
+  damaged: "no longer damaged",
+  unreadable: "its files can be read again",
+  quota: "there is room in its quota again",
+  storage: "the storage has room again",
+  keys: "changes in /sshkeys are in force again",
 };
 
 /** Backups that break off one after the other, until it is said. */

@@ -31,11 +31,11 @@ test("several are counted", () => {
 test("what goes on, and what is over", () => {
   const told = { ...late("c"), said: 0 };
   expect(newsMessage({ appeared: [late("a")], remaining: [late("b")], over: [told] }, "n")?.body).toBe(
-    "a: late: no backup\nstill b: late: no backup\nrecovered: c: a backup was made",
+    "a: late: no backup\nstill b: late: no backup\nrecovered: c: no longer late",
   );
   expect(newsMessage({ ...news, over: [told] }, "n")).toEqual({
-    title: "borgserver n: recovered: c: a backup was made",
-    body: "recovered: c: a backup was made",
+    title: "borgserver n: recovered: c: no longer late",
+    body: "recovered: c: no longer late",
     level: "success",
   });
 });
