@@ -41,6 +41,7 @@ export function gatherAccounts(
     ...read,
     accounts,
     hasSettings: settings.exists,
+    skipped: [...read.skipped, ...settings.skipped],
     problems: [
       ...read.problems,
       ...nameClashes(read.accounts, systemNames),

@@ -29,6 +29,8 @@ export interface SettingsFiles {
   commonAddresses: AccountAddresses;
   /** By account. */
   own: ReadonlyMap<string, OwnSettings>;
+  /** Paths that tools and file systems left. */
+  skipped: string[];
   problems: Problem[];
 }
 
@@ -40,7 +42,8 @@ export function readSettingsFolder(folder: string): SettingsFiles {
   let common: AccountSettings = {};
   let commonAddresses: AccountAddresses = {};
   const names = entries(within, problems);
-  if (names === null) return { exists: false, common, commonAddresses, own, problems };
+  if (names === null) return { exists: false, common, commonAddresses, own, skipped: [], problems };
+  const skipped = names.filter(isLeftover).map((name) => `${within}/${shownName(name)}`);
   for (const name of names.filter((each) => !isLeftover(each))) {
     const source = `${within}/${shownName(name)}`;
     const path = pathOf(within, name);
@@ -60,7 +63,7 @@ export function readSettingsFolder(folder: string): SettingsFiles {
       else own.set(name, { settings, addresses, text });
     }
   }
-  return { exists: true, common, commonAddresses, own, problems };
+  return { exists: true, common, commonAddresses, own, skipped, problems };
 }
 
 const notSettings: Refusal = {

@@ -255,18 +255,22 @@ export class Ledger {
       .map(sessionOf);
   }
 
-  /** What sessions tell about repositories, by name. */
-  histories(): Map<string, History> {
-    const rows = this.#database.prepare<[], HistoryRow>("SELECT * FROM history").all();
+  /** What sessions tell about repositories, by name: about these, or about all. */
+  histories(repositories?: readonly string[]): Map<string, History> {
+    const rows = this.#rows<HistoryRow>("history", repositories);
     return new Map(rows.map((row) => [row.repository, historyOf(row)]));
+  }
+
+  #rows<Row>(table: "history" | "state", repositories: readonly string[] | undefined): Row[] {
+    const which = repositories ? "WHERE repository IN (SELECT value FROM json_each(?))" : "";
+    return this.#database
+      .prepare<string[], Row>(`SELECT * FROM ${table} ${which}`)
+      .all(...(repositories ? [JSON.stringify(repositories)] : []));
   }
 
   /** What was last seen of repositories, by name: of these, or of all. */
   states(repositories?: readonly string[]): Map<string, RepositoryState> {
-    const which = repositories ? "WHERE repository IN (SELECT value FROM json_each(?))" : "";
-    const rows = this.#database
-      .prepare<string[], StateRow>(`SELECT * FROM state ${which}`)
-      .all(...(repositories ? [JSON.stringify(repositories)] : []));
+    const rows = this.#rows<StateRow>("state", repositories);
     return new Map(rows.map((row) => [row.repository, stateOf(row)]));
   }
 

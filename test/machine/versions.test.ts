@@ -30,6 +30,7 @@ describe.each([
         BORG_BASE_DIR: `/client/of-${version.replace(" ", "-")}`,
       },
     });
+  const isOf = (client: string) => (version === "of Debian" ? client.startsWith("1.2.") : client === version);
   const cannot = (what: string) => `Error: this account is append-only: it cannot ${what}.`;
 
   test("backs up, with checkpoints, and is told in one sentence what it cannot", async () => {
@@ -58,6 +59,18 @@ describe.each([
       });
       expect(stderr).not.toContain("Traceback");
     }
+    // What each session was, the newest first, whichever client's it was.
+    await expect
+      .poll(
+        async () => {
+          const all = JSON.parse(await machine.ok("borgserver sessions log --json --limit 1000"));
+          const ofClient = all.filter(({ borg }: { borg: string }) => isOf(borg));
+          const done = ofClient.filter(({ refused }: { refused: number }) => refused === 0);
+          return done.map(({ kind, complete }: { kind: string; complete: boolean }) => [kind, complete]);
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual(["check", "create", "create", "create", "init"].map((kind) => [kind, true]));
     const secret = { env: { BORG_PASSPHRASE: "secret" } };
     await machine.ok("compact --threshold 0 /repos/log && check --verify-data /repos/log", secret);
     expect(await run(`list --short ${repository}`)).toMatchObject({ code: 0, stdout: "a\nb\nc\n" });

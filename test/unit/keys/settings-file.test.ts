@@ -292,12 +292,20 @@ describe("the folder", () => {
     expect(withSettings(path, [], readSettingsFolder(path), () => new Set(["gone"])).problems).toEqual([]);
   });
 
+  test("what tools leave in it is skipped, and shown", () => {
+    const path = folder({ ".web.swp": "x", "web~": "x", web: "" });
+    const { skipped, problems } = readSettingsFolder(path);
+    expect(skipped.sort()).toEqual([`${path}/settings/.web.swp`, `${path}/settings/web~`]);
+    expect(problems).toEqual([]);
+  });
+
   test("need not be there", () => {
     expect(readSettingsFolder("/nonexistent")).toEqual({
       exists: false,
       common: {},
       commonAddresses: {},
       own: new Map(),
+      skipped: [],
       problems: [],
     });
   });
