@@ -159,7 +159,7 @@ test("what cannot be sent waits, and no log and no command line has an address",
     "strings -a /var/lib/borgserver/ledger.sqlite* /var/lib/borgserver/index.sqlite || true",
   );
   expect(stored).not.toMatch(/json:\/\/|ntfy:\/\//);
-  await machine.ok(`pkill -f sink.py; echo 'late-after = "1s"' >/sshkeys/settings/files`);
+  await machine.ok(`pkill -f '[s]ink.py'; echo 'late-after = "1s"' >/sshkeys/settings/files`);
   await machine.logged(
     /address 1 of NOTIFY \(ntfy\) could not be reached: it could not be reached\. It is tried again\./,
   );
