@@ -6,6 +6,7 @@ it; a list of allowed system calls (seccomp(2)) decides about the rest.
     wall.prepare()                                 once in a process that forks; reads files
     wall.close_in([("write", "/repos/web01")])     before the first byte of a client
     wall.close_in(rules, narrow=False)             for an operator's command, which starts programs
+    wall.prepare(outward=True)                     for what speaks with the network (teller.py), before close_in
 """
 
 import ctypes
@@ -47,6 +48,13 @@ SYSTEM: list[Rule] = [
     *(("tty", "/dev/null"), ("read", "/dev/urandom")),
 ]
 
+# What programs need that speak with the network: themselves, names (nsswitch.conf(5), resolver(5)) and certificates.
+NETWORK: list[Rule] = [
+    *(("run", "/usr"), ("tty", "/dev/null"), ("read", "/dev/urandom"), ("read", "/proc/self")),
+    *(("read", f"/etc/{name}") for name in ("ld.so.cache", "localtime", "ssl", "passwd", "group", "services")),
+    *(("read", f"/etc/{name}") for name in ("nsswitch.conf", "resolv.conf", "hosts", "host.conf", "gai.conf")),
+]
+
 
 def landlock_version() -> int:
     """The version of Landlock that this kernel knows (LANDLOCK_CREATE_RULESET_VERSION); 0 where it has none."""
@@ -79,11 +87,12 @@ def prctl(*arguments: Any) -> int:
     return int(_libc.prctl(*(ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments)))
 
 
-def close_in(rules: Iterable[Rule], narrow: bool = True) -> None:
+def close_in(rules: Iterable[Rule], narrow: bool = True, reaches: bool = False) -> None:
     """
     Leaves this process, and what it starts, these paths alone. May be called again, and only ever takes away.
     @param rules a path and what is allowed at and below it; a path that does not exist is skipped
     @param narrow whether the filter of system calls is put on too
+    @param reaches whether it may open TCP connections in spite of that
     Raises OSError where the kernel knows a part of it and refuses it.
     """
     global _is_closed_in
@@ -95,7 +104,7 @@ def close_in(rules: Iterable[Rule], narrow: bool = True) -> None:
         # The rights that each version added (landlock(7), VERSIONS); what the kernel does not know it does not restrict.
         handled = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
         # An operator's command may well reach another machine; a session reaches nobody.
-        ports = 3 if version >= 4 and narrow else 0
+        ports = 3 if version >= 4 and narrow and not reaches else 0
         scoped = 3 if version >= 6 else 0
         attributes = struct.pack("=QQQ", handled, ports, scoped)[: 24 if version >= 6 else 16 if version >= 4 else 8]
         ruleset = _done(_libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0), "landlock_create_ruleset")
@@ -145,6 +154,18 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self
 _IOCTLS = (0x5401, 0x5413, 0x5421, 0x5450, 0x5451)
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
 
+# What a process that speaks with the network is refused, as it runs programs, and libraries that nobody can list the calls
+# of: other processes, the kernel's own keys, programs and events, mounts and namespaces, devices, the clock, the machine.
+_REFUSED = """
+ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd perf_event_open
+add_key request_key keyctl bpf userfaultfd io_uring_setup io_uring_enter io_uring_register fanotify_init fanotify_mark
+mount umount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick pivot_root chroot unshare setns
+name_to_handle_at open_by_handle_at mknod mknodat quotactl quotactl_fd acct swapon swapoff lookup_dcookie
+init_module finit_module delete_module kexec_load kexec_file_load reboot syslog vhangup iopl ioperm
+settimeofday adjtimex clock_settime clock_adjtime sethostname setdomainname personality
+mq_open mq_unlink msgget semget shmget
+""".split()  # noqa: SIM905
+
 _is_closed_in = False
 _program: ctypes.Structure | None = None
 
@@ -155,10 +176,11 @@ class _Program(ctypes.Structure):
     _fields_ = [("count", ctypes.c_ushort), ("code", ctypes.c_char_p)]
 
 
-def prepare() -> bool:
+def prepare(outward: bool = False) -> bool:
     """
     Compiles the filter of system calls, for which libseccomp's own bindings are needed (Debian's python3-seccomp, outside
     of an environment of borg's own). @returns whether there is one
+    @param outward for a process that starts programs and speaks with the network, and not for a session
     """
     global _program
     if _program is not None:
@@ -175,10 +197,7 @@ def prepare() -> bool:
     # What this kernel or library does not know yet is told so: programs then do without (clone3 in glibc).
     wall = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
     arch = seccomp.Arch()
-    allowed = {*_ALLOWED}
-    modes = {"open": 2, "openat": 3, "creat": 1}
-    flags = {"open": 1, "openat": 2}
-    conditional = {"kill", "ioctl", "fcntl", "mmap", "mprotect", "clone3", *modes}
+    conditional = (_outward_conditions if outward else _session_conditions)(seccomp)
     known = set()
     for number in range(1024):
         try:
@@ -188,36 +207,58 @@ def prepare() -> bool:
         known.add(name)
         if name in conditional:
             continue
-        wall.add_rule(seccomp.ALLOW if name in allowed else seccomp.ERRNO(errno.EPERM), number)
-
-    def when(name: str, *conditions: Any) -> None:
-        wall.add_rule(seccomp.ALLOW, name, *conditions)
-
-    # borg asks so whether the holder of a lock is alive.
-    when("kill", seccomp.Arg(1, seccomp.EQ, 0))
-    for request in _IOCTLS:
-        when("ioctl", seccomp.Arg(1, seccomp.EQ, request))
-    for command in _FCNTLS:
-        when("fcntl", seccomp.Arg(1, seccomp.EQ, command))
-    # Memory that can be run (PROT_EXEC) there is enough of.
-    for name in ("mmap", "mprotect"):
-        when(name, seccomp.Arg(2, seccomp.MASKED_EQ, 4, 0))
-    # A new file's mode without S_ISUID and S_ISGID. openat2(2) has it where a filter cannot look.
-    # Not O_TRUNC with O_RDONLY, which empties a file as truncate(2) does (Landlock before version 3).
-    to_write = ((os.O_TRUNC, 0), (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR))
-    for name in modes.keys() & known:
-        mode = seccomp.Arg(modes[name], seccomp.MASKED_EQ, 0o6000, 0)
-        if name in flags:
-            for mask, value in to_write:
-                when(name, mode, seccomp.Arg(flags[name], seccomp.MASKED_EQ, mask, value))
-        else:
-            when(name, mode)
+        is_allowed = name not in _REFUSED if outward else name in _ALLOWED
+        wall.add_rule(seccomp.ALLOW if is_allowed else seccomp.ERRNO(errno.EPERM), number)
+    for name in conditional.keys() & known:
+        for conditions in conditional[name]:
+            wall.add_rule(seccomp.ALLOW, name, *conditions)
     with tempfile.TemporaryFile() as file:
         wall.export_bpf(file)
         file.seek(0)
         code = file.read()
     _program = _Program(len(code) // 8, code)
     return True
+
+
+# Calls that are allowed with certain arguments alone: for each the lists of conditions, one of which has to hold.
+Conditions = dict[str, list[tuple[Any, ...]]]
+
+
+def _session_conditions(seccomp: Any) -> Conditions:
+    arg = seccomp.Arg
+    # A new file's mode without S_ISUID and S_ISGID. openat2(2) has it where a filter cannot look.
+    # Not O_TRUNC with O_RDONLY, which empties a file as truncate(2) does (Landlock before version 3).
+    to_write = ((os.O_TRUNC, 0), (os.O_ACCMODE, os.O_WRONLY), (os.O_ACCMODE, os.O_RDWR))
+
+    def opening(flags: int, mode: int) -> list[tuple[Any, ...]]:
+        plain = arg(mode, seccomp.MASKED_EQ, 0o6000, 0)
+        return [(plain, arg(flags, seccomp.MASKED_EQ, mask, value)) for mask, value in to_write]
+
+    # Memory that can be run (PROT_EXEC) there is enough of.
+    not_to_run = [(arg(2, seccomp.MASKED_EQ, 4, 0),)]
+    return {
+        "kill": [(arg(1, seccomp.EQ, 0),)],  # borg asks so whether the holder of a lock is alive
+        "ioctl": [(arg(1, seccomp.EQ, request),) for request in _IOCTLS],
+        "fcntl": [(arg(1, seccomp.EQ, command),) for command in _FCNTLS],
+        **{"mmap": not_to_run, "mprotect": not_to_run, "clone3": []},
+        **{"open": opening(1, 2), "openat": opening(2, 3), "creat": [(arg(1, seccomp.MASKED_EQ, 0o6000, 0),)]},
+    }
+
+
+def _outward_conditions(seccomp: Any) -> Conditions:
+    # IPv4, IPv6, and what glibc asks for this machine's addresses (netlink(7)). Not AF_UNIX: Landlock does not know who may
+    # connect to which socket of the system, such as the one that sessions are asked for.
+    families = (2, 10, 16)
+    # A pair of connected ones is how programs are started; of datagrams it could be connected elsewhere.
+    stream = seccomp.Arg(1, seccomp.MASKED_EQ, 0xF, 1)
+    # Namespaces (clone(2), CLONE_NEW...), which clone3(2) takes from where a filter cannot look.
+    namespaces = 0x7E020000
+    return {
+        "socket": [(seccomp.Arg(0, seccomp.EQ, family),) for family in families],
+        "socketpair": [(stream,)],
+        "clone": [(seccomp.Arg(0, seccomp.MASKED_EQ, namespaces, 0),)],
+        "clone3": [],
+    }
 
 
 def tell() -> str:

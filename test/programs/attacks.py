@@ -570,7 +570,7 @@ def install(server: Any) -> None:
     if os.path.exists("/client/without-filter"):
         import wall
 
-        wall.prepare = lambda: False
+        wall.prepare = lambda *_, **__: False
     borgs = server.serve
     server.serve = lambda self: serve(self, borgs, guard.before_open)
 
