@@ -16,8 +16,8 @@ import { indexFile, repositoryFolder } from "../paths.ts";
 import { note } from "../report.ts";
 import { type Addresses, addresses, nameOfAddress, shownAddress } from "../server/addresses.ts";
 import type { Settings } from "../server/settings.ts";
+import { TellerProcess } from "../teller/teller-process.ts";
 import { Publisher } from "./publisher.ts";
-import { TellerProcess } from "./teller-process.ts";
 
 /** What is older than this is nobody's news, in milliseconds: a ledger that is made anew reads all records again. */
 const freshDeletion = 24 * 3600 * 1000;
@@ -44,7 +44,9 @@ export class Telling {
   constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[]) {
     this.#settings = settings;
     this.#ledger = ledger;
-    this.#teller = new TellerProcess(settings.statusListen);
+    this.#teller = new TellerProcess(settings.statusListen, (how, pause) =>
+      note(`the teller ended (${how}); it is started again in ${Math.round(pause / 1000)} s`),
+    );
     this.#problems = problems;
     this.#outbox = new Outbox(ledger.database);
     this.#told = new ToldConditions(ledger.database);

@@ -11,6 +11,7 @@ import { find } from "./find.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
 import { listManifests, restoreManifest } from "./manifests.ts";
+import { notifyTest } from "./notify-test.ts";
 import { ownStatus, type Shown, sessions, status } from "./status.ts";
 
 /** Names under which the program is on PATH besides its own. Every other name is a borg command (libexec/install). */
@@ -178,6 +179,14 @@ async function runCommand(words: string[]): Promise<number> {
           : restoreManifest(repository, options.restore, inForce(process.env)),
       ),
     );
+  program
+    .command("notify-test")
+    .summary("send a message to each address")
+    .description(
+      "Sends a message to each address of NOTIFY, and of notify in settings files, and says which were taken, and why others were not. The addresses of ping are not called: that would count as a backup.",
+    )
+    .addHelpText("after", example("docker exec borgserver borgserver notify-test"))
+    .action(ending(notifyTest));
   program
     .command("borg")
     .usage("COMMAND ...")

@@ -28,6 +28,11 @@ export async function sendOne(order: Record<string, unknown>): Promise<unknown> 
     return JSON.parse(said);
   } catch {
     const reason = isMissing ? "Apprise is not installed" : "it did not answer in time";
-    return { id: order.id, results: [reason] };
+    return { id: order.id, results: urlsOf(order).map(() => reason) };
   }
+}
+
+function urlsOf({ send }: Record<string, unknown>): unknown[] {
+  const urls = (send as { urls?: unknown } | undefined)?.urls;
+  return Array.isArray(urls) ? urls : [undefined]; // an address that is called is one
 }

@@ -20,15 +20,21 @@ const longest = 60_000;
 /** The process that speaks with the world (teller/tell.ts): started when it is needed, and again when it ends. */
 export class TellerProcess {
   readonly #listen: string | null;
+  readonly #onEnd: (how: string, pause: number) => void;
   #process: ChildProcess | null = null;
   #startable = 0;
   #pause = shortest;
   #next = 1;
   readonly #open = new Map<number, (reason: string | null | undefined) => void>();
 
-  /** @param listen where it serves the page and the metrics; null if it only sends */
-  constructor(listen: string | null) {
+  /**
+   * @param listen where it serves the page and the metrics; null if it only sends
+   * @param onEnd called where it has ended by itself, with its exit code or signal, and after which pause, in milliseconds,
+   *   it may be started again
+   */
+  constructor(listen: string | null, onEnd: (how: string, pause: number) => void) {
     this.#listen = listen;
+    this.#onEnd = onEnd;
   }
 
   get isBusy(): boolean {
@@ -100,7 +106,7 @@ export class TellerProcess {
     if (!isResting) {
       this.#pause = now - begun > longest ? shortest : Math.min(2 * this.#pause, longest);
       this.#startable = now + this.#pause;
-      note(`the teller ended (${how}); it is started again in ${Math.round(this.#pause / 1000)} s`);
+      this.#onEnd(how, this.#pause);
     }
     for (const settle of this.#open.values()) settle(undefined);
     this.#open.clear();

@@ -146,12 +146,15 @@ const rooms: Record<string, string[]> = {
   server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
   ledger: ["ground", "keys", "repositories"],
   alerts: ["ground", "index", "ledger"],
-  teller: ["ground", "ledger"],
+  teller: ["ground", "ledger", "alerts"],
   keeper: [
     ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server"],
     ...["alerts", "teller"],
   ],
-  operator: ["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server"],
+  operator: [
+    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server", "alerts"],
+    "teller",
+  ],
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");
 
