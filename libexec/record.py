@@ -12,6 +12,7 @@ recorder, a process beside it, makes the line when its process is gone, also whe
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import mmap
@@ -410,6 +411,51 @@ def _append(at: str, line: dict[str, Any]) -> None:
             print(f"borgserver: {sentence_of(line)}", file=sys.stderr, flush=True)
 
 
+class _Claim:
+    """
+    The host name as this server's alone: a lock on a file beside its records, for as long as the recorder lives. By it
+    the starts of other servers on the storage see that this one runs (src/repositories/nodes.ts). Two that begin together
+    see nothing of each other then; the one that does not get the lock says so.
+    """
+
+    # A recorder that is about to end may hold it still, in seconds.
+    PATIENCE = 15
+
+    def __init__(self) -> None:
+        self.holds = False
+        self.said = False
+        self.began = time.monotonic()
+
+    def take(self) -> None:
+        if self.holds:
+            return
+        try:
+            os.makedirs(folder(), exist_ok=True)
+            # On NFS it has to be open for writing (flock(2)).
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            file = os.open(f"{folder()}/serving", flags, 0o600)
+        except OSError:  # as on a full disk; the next try may succeed
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.holds = True
+            if self.said:
+                self._say("no other server has this server's host name any more")
+        except BlockingIOError:
+            os.close(file)
+            if not self.said and time.monotonic() - self.began > self.PATIENCE:
+                self.said = True
+                self._say(
+                    f"WARNING: another server on this storage is called {os.uname().nodename} too, so one may take the"
+                    " other's locks and records for its own\n  Stop one, and give it another host name."
+                )
+        except OSError:  # the storage has no locks
+            os.close(file)
+
+    def _say(self, line: str) -> None:
+        print(f"borgserver: {line}", file=sys.stderr, flush=True)
+
+
 def run(ended: int) -> NoReturn:
     """
     The recorder: looks when the process that serves sessions writes into this pipe that one has ended, when one ends that
@@ -417,10 +463,12 @@ def run(ended: int) -> NoReturn:
     """
     poll = select.poll()
     poll.register(ended, select.POLLIN)
+    claim = _Claim()
     for pid in collect():
         with contextlib.suppress(OSError):  # it has ended meanwhile, and the first look finds it
             poll.register(os.pidfd_open(pid), select.POLLIN)
     while True:
+        claim.take()
         collect()
         for descriptor, _ in poll.poll(OFTEN * 1000):
             if descriptor != ended:

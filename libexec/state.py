@@ -49,7 +49,7 @@ class Unreadable(Exception):
 
 
 class Moved(Unreadable):
-    """Somebody committed while this was read."""
+    """Somebody committed while this was read, or, on network storage, these names and files are not of the same moment."""
 
 
 @contextlib.contextmanager
@@ -234,12 +234,17 @@ def _read_until_it_rests(at: int, known: int | None) -> dict[str, Any]:
         except Moved as moved:
             why = moved
         except FileNotFoundError as error:  # a commit takes the files of the one before it away
-            why = Unreadable(f"{error.filename} is missing")
+            why = Moved(f"{error.filename} is missing")
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # as above, on NFS
+                raise
+            why = Moved("it changed while it was read")
     raise why
 
 
 def state_of(name: str, known: int | None) -> dict[str, Any]:
     nothing = {"commit": None, "lock": None, "unfinished": False}
+    passing = False
     try:
         if name in ("", ".", "..") or re.search(r"[/\0\ud800-\udc7f\udd00-\udfff]", name):
             raise Unreadable("this is not the name of a repository")
@@ -247,13 +252,14 @@ def state_of(name: str, known: int | None) -> dict[str, Any]:
             return {"repository": name, **_read_until_it_rests(at, known), "problem": None}
     except Unreadable as error:
         problem = str(error)
+        passing = isinstance(error, Moved)  # another look may find it at rest
     except FileNotFoundError:
         problem = "its directory is missing"
     except MemoryError:
         problem = "reading it took too much memory"
     except OSError as error:
         problem = f"it cannot be read ({': '.join(filter(None, (error.filename, error.strerror)))})"
-    return {"repository": name, **nothing, "problem": problem}
+    return {"repository": name, **nothing, "problem": problem, **({"passing": True} if passing else {})}
 
 
 def main() -> None:

@@ -15,7 +15,12 @@ import type { Telling } from "./telling.ts";
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
 const soon = 200;
 const often = 30_000;
-/** How often repositories are looked at that somebody writes to beside the sessions of servers. */
+/**
+ * For how long a repository is looked at again whose files say less than its sessions, or were being written: on network
+ * storage what another node wrote is seen some time later (nfs(5), acdirmax).
+ */
+const settling = 90_000;
+/** How often repositories are looked at that could not be read, or that somebody writes to beside the sessions of servers. */
 const seldom = 6 * 3600 * 1000;
 const day = 24 * 3600 * 1000;
 
@@ -45,6 +50,8 @@ class LedgerKeeper {
   readonly #alarm = new Alarm();
   /** The repositories that are to be looked at. */
   readonly #due = new Set<string>();
+  /** Since when these are looked at again. */
+  readonly #unsettled = new Map<string, number>();
   /** Which index it was that these were seen in. */
   #index = "";
   #nextUnexplained = 0;
@@ -98,7 +105,7 @@ class LedgerKeeper {
       this.#nextUnexplained = now + seldom;
       for (const name of this.#ledger.unexplained()) this.#due.add(name);
     }
-    await this.#read();
+    await this.#read(now);
     this.#telling?.looked();
   }
 
@@ -114,11 +121,28 @@ class LedgerKeeper {
     this.#telling?.readIndex();
   }
 
-  async #read(): Promise<void> {
+  async #read(now: number): Promise<void> {
     if (this.#due.size === 0) return;
     for (const names of batches([...this.#due].sort())) {
-      this.#ledger.keepStates(await readStates(names, this.#ledger.states(names)), Date.now());
-      for (const name of names) this.#due.delete(name);
+      const looks = await readStates(names, this.#ledger.states(names));
+      const isWaitedFor = (name: string) => now < (this.#unsettled.get(name) ?? now) + settling;
+      // What could not be read for a moment takes nothing away that is known.
+      const moved = looks
+        .filter(({ state, isPassing }) => isPassing && isWaitedFor(state.repository))
+        .map(({ state }) => state);
+      this.#ledger.keepStates(
+        looks.map(({ state }) => state).filter((state) => !moved.includes(state)),
+        Date.now(),
+      );
+      const again = new Set(
+        [...moved.map(({ repository }) => repository), ...this.#ledger.behind(names)].filter(isWaitedFor),
+      );
+      for (const name of names)
+        if (again.has(name)) this.#unsettled.set(name, this.#unsettled.get(name) ?? now);
+        else {
+          this.#due.delete(name);
+          this.#unsettled.delete(name);
+        }
     }
   }
 

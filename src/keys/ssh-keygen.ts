@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { renameSync, rmSync } from "node:fs";
+import { linkSync, renameSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
+import { codeOf } from "../failure.ts";
 import { OperatorError } from "../problem.ts";
 
 /**
@@ -30,10 +32,11 @@ export function publicHalf(privateKeyFile: string): string | null {
 /**
  * Makes a private key and its .pub file, without a passphrase. They are written under other names and renamed, the
  * private key first: half of a private key, left by a start that was killed, would stop the next start, and a missing
- * .pub file does not. Throws ssh-keygen's own words.
+ * .pub file does not. Of servers that share the folder and begin at the same time, one makes the key and the others take
+ * it. Throws ssh-keygen's own words.
  */
 export function makeKeyPair(type: string, file: string): void {
-  const unfinished = `${file}.new`;
+  const unfinished = `${file}.${hostname()}.new`;
   const remove = () => {
     for (const each of [unfinished, `${unfinished}.pub`]) rmSync(each, { force: true });
   };
@@ -42,11 +45,21 @@ export function makeKeyPair(type: string, file: string): void {
     const words = ["-q", "-t", type, "-N", "", "-C", "borgserver", "-f", unfinished];
     const { stderr, status } = sshKeygen(words);
     if (status !== 0) throw new Error(`ssh-keygen could not write ${file}: ${stderr.trim()}`);
-    renameSync(unfinished, file);
-    renameSync(`${unfinished}.pub`, `${file}.pub`);
+    if (isNamed(unfinished, file)) renameSync(`${unfinished}.pub`, `${file}.pub`);
   } finally {
     remove();
   }
+}
+
+/** Gives a file a name that nothing has. @returns whether it was free */
+function isNamed(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    renameSync(file, name); // the storage has no links
+  }
+  return true;
 }
 
 /** Runs ssh-keygen to its end. Throws if it was killed, which says nothing about any key. */

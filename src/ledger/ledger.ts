@@ -284,12 +284,25 @@ export class Ledger {
       .map(({ value }) => value);
   }
 
-  /** The repositories whose last commit no session made that was recorded. */
+  /** Those of these repositories whose files, when they were last looked at, did not have what a session committed. */
+  behind(repositories: readonly string[]): string[] {
+    return this.#database
+      .prepare<[string], { repository: string }>(
+        `SELECT repository FROM state JOIN history USING (repository)
+          WHERE repository IN (SELECT value FROM json_each(?)) AND state.problem IS NULL
+            AND coalesce(state.commit_number, -1) < history.commit_number`,
+      )
+      .all(JSON.stringify(repositories))
+      .map(({ repository }) => repository);
+  }
+
+  /** The repositories that could not be read, or whose last commit no session made that was recorded. */
   unexplained(): string[] {
     return this.#database
       .prepare<[], { repository: string }>(
         `SELECT repository FROM state LEFT JOIN history USING (repository)
-          WHERE state.commit_number IS NOT NULL AND state.commit_number IS NOT history.commit_number`,
+          WHERE state.problem IS NOT NULL
+            OR state.commit_number IS NOT NULL AND state.commit_number IS NOT history.commit_number`,
       )
       .all()
       .map(({ repository }) => repository);

@@ -1,10 +1,12 @@
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { codeOf } from "../failure.ts";
 import { type Opening, repositoryOf } from "../keys/account.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { repositoryFolder } from "../paths.ts";
 import { knownRepositories } from "../repositories/known-repositories.ts";
+import { parseLockName } from "../repositories/locks.ts";
 import type { History, Ledger } from "./ledger.ts";
-import { openSessions } from "./records.ts";
+import { type OpenSession, openSessions } from "./records.ts";
 import { type Expectation, type Status, statusOf } from "./status.ts";
 
 /**
@@ -54,13 +56,31 @@ export function statusesOf(
   const few = expected.length < 1000 ? expected.map(({ repository }) => repository) : undefined;
   const states = ledger?.states(few);
   const histories = ledger?.histories(few);
-  const open = Map.groupBy(openSessions(owner), ({ repository }) => repository);
+  const sessions = openSessions(owner).map((session) => ({
+    ...session,
+    exclusive: holdsLock(session, owner),
+  }));
+  const open = Map.groupBy(sessions, ({ repository }) => repository);
   return expected.map((each) => {
     const { repository } = each;
     const history = histories?.get(repository);
     const made = isNeverBackedUp(each, history) ? madeAt(repository, owner) : null;
     return statusOf(each, states?.get(repository), history, open.get(repository) ?? [], made, now);
   });
+}
+
+/**
+ * Whether a session holds the exclusive lock that it took. One whose server died says so until that server is back, also
+ * where somebody has broken its lock.
+ */
+function holdsLock({ exclusive, node, pid, repository }: OpenSession, owner: Owner): boolean {
+  if (!exclusive || repository === null) return false;
+  try {
+    const names = asRootOrOwner(owner, () => readdirSync(`${repositoryFolder}/${repository}/lock.exclusive`));
+    return names.map(parseLockName).some((lock) => lock?.host === node && lock.pid === pid);
+  } catch (error) {
+    return codeOf(error) !== "ENOENT";
+  }
 }
 
 /** Whether it is the age of its directory that makes it late. Others' are not touched: disks may sleep. */

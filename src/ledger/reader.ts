@@ -19,6 +19,13 @@ export interface RepositoryState {
   problem: string | null;
 }
 
+/** What a look has found. */
+export interface Look {
+  state: RepositoryState;
+  /** Whether it may be another problem, or none, in a moment: somebody was writing. */
+  isPassing: boolean;
+}
+
 export interface RepositoryLock {
   kind: "exclusive" | "shared";
   host: string;
@@ -37,39 +44,39 @@ const patience = 120_000;
 export async function readStates(
   repositories: readonly string[],
   known: ReadonlyMap<string, RepositoryState>,
-): Promise<RepositoryState[]> {
-  const states: RepositoryState[] = [];
+): Promise<Look[]> {
+  const looks: Look[] = [];
   let left = [...repositories];
   while (left.length > 0) {
     const read = await readAsFarAsPossible(left, known);
-    states.push(...read);
+    looks.push(...read);
     left = left.slice(read.length);
     const [culprit, ...others] = left;
     if (culprit === undefined) break;
-    states.push(unread(culprit, "reading it took too much time or memory"));
+    looks.push(unread(culprit, "reading it took too much time or memory"));
     left = others;
   }
-  return states;
+  return looks;
 }
 
 function readAsFarAsPossible(
   repositories: readonly string[],
   known: ReadonlyMap<string, RepositoryState>,
-): Promise<RepositoryState[]> {
+): Promise<Look[]> {
   return new Promise((resolve, reject) => {
     const reader = spawn(borgFile, ["read-state"], { stdio: ["pipe", "pipe", "inherit"], cwd: "/" });
-    const states: RepositoryState[] = [];
+    const looks: Look[] = [];
     let timer = setTimeout(() => reader.kill("SIGKILL"), patience);
     createInterface({ input: reader.stdout }).on("line", (line) => {
       clearTimeout(timer);
       timer = setTimeout(() => reader.kill("SIGKILL"), patience);
-      const name = repositories[states.length];
-      if (name !== undefined) states.push(stateIn(line, name, known.get(name)));
+      const name = repositories[looks.length];
+      if (name !== undefined) looks.push(lookIn(line, name, known.get(name)));
     });
     reader.on("error", reject);
     reader.on("close", () => {
       clearTimeout(timer);
-      resolve(states);
+      resolve(looks);
     });
     reader.stdin.on("error", () => {}); // it has ended; what it told counts
     reader.stdin.end(
@@ -83,7 +90,7 @@ function readAsFarAsPossible(
 }
 
 /** Reads a line of the reader's. Lines come in the order in which repositories were asked about. */
-function stateIn(line: string, repository: string, before: RepositoryState | undefined): RepositoryState {
+function lookIn(line: string, repository: string, before: RepositoryState | undefined): Look {
   let said: Record<string, unknown>;
   try {
     said = JSON.parse(line);
@@ -97,18 +104,23 @@ function stateIn(line: string, repository: string, before: RepositoryState | und
     unfinished: said.unfinished === true,
     problem: typeof said.problem === "string" ? said.problem : null,
   };
-  if (said.unchanged === true && before) return { ...before, ...now };
+  const isPassing = said.passing === true;
+  if (said.unchanged === true && before) return { state: { ...before, ...now }, isPassing };
   const lastCommit = number("last_commit");
-  return {
+  const state = {
     repository,
     commit: number("commit"),
     lastCommit: lastCommit === null ? null : Math.floor(lastCommit / 1e6),
     ...{ size: number("size"), reclaimable: number("reclaimable"), objects: number("objects") },
     ...now,
   };
+  return { state, isPassing };
 }
 
-const unread = (repository: string, problem: string): RepositoryState => ({
-  ...{ repository, problem, commit: null, lastCommit: null, size: null, reclaimable: null, objects: null },
-  ...{ lock: null, unfinished: false },
+const unread = (repository: string, problem: string): Look => ({
+  state: {
+    ...{ repository, problem, commit: null, lastCommit: null, size: null, reclaimable: null, objects: null },
+    ...{ lock: null, unfinished: false },
+  },
+  isPassing: false,
 });

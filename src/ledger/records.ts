@@ -1,8 +1,9 @@
-import { closeSync, lstatSync, mkdirSync, readdirSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, readSync, unlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { codeOf } from "../failure.ts";
 import { type Owner, whileOwner } from "../owner.ts";
 import { recordsFolder } from "../paths.ts";
+import { namesIn, nodeNames } from "../repositories/nodes.ts";
 import { openRegular, readRegular } from "../repositories/regular-file.ts";
 import { type Cursor, type Ledger, type LedgerSession, retention } from "./ledger.ts";
 import { parseRecord, type SessionRecord } from "./record.ts";
@@ -75,14 +76,24 @@ export function forgetOldRecords(ledger: Ledger, owner: Owner, now: number): voi
 /** The sessions that go on, on all nodes. */
 export function openSessions(owner: Owner): OpenSession[] {
   return whileOwner(owner, () =>
-    nodes().flatMap((node) =>
+    nodeNames().flatMap((node) =>
       namesIn(`${recordsFolder}/${node}/open`).flatMap((name) => {
-        const content = readRegular(`${recordsFolder}/${node}/open/${name}`, 0, 4096);
+        const content = contentOf(`${recordsFolder}/${node}/open/${name}`);
         const session = content && openSessionIn(content, node);
         return session ? [session] : [];
       }),
     ),
   );
+}
+
+/** Null if it is gone: the session has just ended. */
+function contentOf(path: string): Buffer | null {
+  try {
+    return readRegular(path, 0, 4096);
+  } catch (error) {
+    if (["ENOENT", "ESTALE"].includes(codeOf(error) ?? "")) return null;
+    throw error;
+  }
 }
 
 /** The layout is that of libexec/record.py. */
@@ -106,7 +117,7 @@ function openSessionIn(content: Buffer, node: string): OpenSession | null {
 }
 
 function recordFiles(): { node: string; file: string; size: number }[] {
-  return nodes().flatMap((node) =>
+  return nodeNames().flatMap((node) =>
     namesIn(`${recordsFolder}/${node}`)
       .filter((file) => /^[0-9]{4}-[0-9]{2}\.jsonl$/.test(file))
       .sort()
@@ -115,20 +126,6 @@ function recordFiles(): { node: string; file: string; size: number }[] {
         size: lstatSync(`${recordsFolder}/${node}/${file}`, { throwIfNoEntry: false })?.size ?? 0,
       })),
   );
-}
-
-/** Beside the nodes' folders, there are two that are of repositories. */
-function nodes(): string[] {
-  return namesIn(recordsFolder).filter((name) => !["repositories", "manifests"].includes(name));
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return lstatSync(folder).isDirectory() ? readdirSync(folder) : [];
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return [];
-    throw error;
-  }
 }
 
 /** @returns also where the last whole line ends */

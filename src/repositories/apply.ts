@@ -54,7 +54,7 @@ function makeDirectory(path: string, owner: Owner): void {
     mkdirSync(path, { recursive: true, mode: path === repositoryFolder ? 0o755 : 0o700 });
   } catch (error) {
     if (!isClosedToRoot(error)) throw error;
-    const [program = "", ...words] = asOwner(owner, ["mkdir", "--mode=700", path]);
+    const [program = "", ...words] = asOwner(owner, ["mkdir", "--parents", "--mode=700", path]);
     if (spawnSync(program, words).status !== 0) throw error;
   }
   try {

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, fstatSync, lchownSync, lstatSync, openSync, readdirSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { type Owner, whileOwner } from "../owner.ts";
 
 /**
@@ -44,7 +45,7 @@ export function changeOwner(path: string, { uid, gid }: Owner): void {
 export function keepsOwnOwners(owner: Owner): (path: string) => boolean {
   return (path) =>
     whileOwner(owner, () => {
-      const probe = `${path}/.borgserver-probe`;
+      const probe = `${path}/.borgserver-probe-${hostname()}`; // other servers may try at the same time
       try {
         rmSync(probe, { force: true }); // a run that was killed may have left it
         const file = openSync(probe, "wx", 0o600);

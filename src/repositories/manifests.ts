@@ -37,16 +37,10 @@ export function keptManifests(name: string): KeptManifest[] {
     .flatMap((each) => {
       const [, time, transaction] = /^([0-9]+)-([0-9]+)$/.exec(each) ?? [];
       const file = `${folder}/${each}`;
-      return time === undefined
+      const found = lstatSync(file, { throwIfNoEntry: false }); // another session may have removed it meanwhile
+      return time === undefined || !found
         ? []
-        : [
-            {
-              file,
-              transaction: Number(transaction),
-              keptAt: new Date(Number(time)),
-              size: lstatSync(file).size,
-            },
-          ];
+        : [{ file, transaction: Number(transaction), keptAt: new Date(Number(time)), size: found.size }];
     })
     .sort((a, b) => b.keptAt.getTime() - a.keptAt.getTime());
 }

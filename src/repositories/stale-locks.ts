@@ -3,18 +3,31 @@ import {
   constants,
   ftruncateSync,
   lstatSync,
+  mkdtempSync,
   readdirSync,
   readSync,
+  renameSync,
   rmdirSync,
+  rmSync,
   unlinkSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { hostname } from "node:os";
 import { type Owner, whileOwner } from "../owner.ts";
+import { pause } from "../pause.ts";
 import type { Refusal } from "../problem.ts";
 import { borgsOfThisContainer } from "../sessions/process-table.ts";
-import { formatRoster, isGone, type Lock, largestRoster, parseLockName, parseRoster } from "./locks.ts";
-import { openRegular } from "./regular-file.ts";
+import {
+  formatRoster,
+  isGone,
+  type Lock,
+  largestRoster,
+  parseLockName,
+  parseRoster,
+  type Roster,
+} from "./locks.ts";
+import { type OpenFile, openRegular } from "./regular-file.ts";
 import { largestDirectory } from "./survey.ts";
 
 /** A lock that stays, because another host took it. */
@@ -71,50 +84,118 @@ function leftExclusive(repository: string, isGone: (lock: Lock) => boolean): Lef
     if (isGone(lock)) unlinkSync(`${folder}/${name}`);
     else left.push({ lock, time: found.mtime });
   }
-  if (left.length === 0) rmdirSync(folder); // fails if something else is in it
+  // Fails if something else is in it: another server's session may have it by now.
+  if (left.length === 0) rmdirSync(folder);
   return left;
 }
 
+/** A file that sessions of every server write, each while it holds the exclusive lock. */
 function leftInRoster(repository: string, isGone: (lock: Lock) => boolean): Left[] {
-  const file = openRegular(`${repository}/lock.roster`, constants.O_RDWR);
+  const path = `${repository}/lock.roster`;
+  const stale = holdersIn(path).filter(({ lock }) => isGone(lock));
+  if (stale.length > 0) whileExclusive(repository, () => removeHolders(path, isGone));
+  return holdersIn(path).filter(({ lock }) => !isGone(lock));
+}
+
+function holdersIn(path: string): Left[] {
+  const file = openRegular(path);
   if (!file) return [];
   try {
-    if (file.stats.size > largestRoster) return [];
-    const bytes = Buffer.alloc(file.stats.size);
-    const roster = parseRoster(
-      bytes.toString("utf8", 0, readSync(file.descriptor, bytes, 0, bytes.length, 0)),
-    );
-    if (!roster) return [];
-    const stays = (lock: Lock) => !isGone(lock);
-    const kept = { exclusive: roster.exclusive.filter(stays), shared: roster.shared.filter(stays) };
-    const locks = [...kept.exclusive, ...kept.shared];
-    if (locks.length < roster.exclusive.length + roster.shared.length) {
-      ftruncateSync(file.descriptor);
-      writeSync(file.descriptor, formatRoster(kept), 0);
-    }
-    return locks.map((lock) => ({ lock, time: file.stats.mtime }));
+    const { exclusive, shared } = rosterIn(file) ?? { exclusive: [], shared: [] };
+    return [...exclusive, ...shared].map((lock) => ({ lock, time: file.stats.mtime }));
   } finally {
     closeSync(file.descriptor);
   }
 }
 
+function removeHolders(path: string, isGone: (lock: Lock) => boolean): void {
+  const file = openRegular(path, constants.O_RDWR);
+  if (!file) return;
+  try {
+    const roster = rosterIn(file);
+    if (!roster) return;
+    const stays = (lock: Lock) => !isGone(lock);
+    const kept = { exclusive: roster.exclusive.filter(stays), shared: roster.shared.filter(stays) };
+    ftruncateSync(file.descriptor);
+    writeSync(file.descriptor, formatRoster(kept), 0);
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+function rosterIn({ descriptor, stats }: OpenFile): Roster | null {
+  if (stats.size > largestRoster) return null;
+  const bytes = Buffer.alloc(stats.size);
+  return parseRoster(bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, bytes.length, 0)));
+}
+
+/**
+ * Does something while it holds a repository's exclusive lock, which is taken as borg takes it (ExclusiveLock in its
+ * locking.py), or does nothing where others hold it. Whoever holds it for long has seen that no shared lock is left.
+ */
+function whileExclusive(repository: string, action: () => void): void {
+  const own = mkdtempSync(`${repository}/lock.exclusive.`);
+  try {
+    writeFileSync(`${own}/${hostname()}.${process.pid}-0`, "");
+    if (!isRenamed(own, `${repository}/lock.exclusive`)) return;
+  } catch {
+    return;
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
+  try {
+    action();
+  } finally {
+    rmSync(`${repository}/lock.exclusive/${hostname()}.${process.pid}-0`, { force: true });
+    rmdirSync(`${repository}/lock.exclusive`);
+  }
+}
+
+/** Whether a folder could take a place before long; a session that only reads holds the lock for a moment. */
+function isRenamed(from: string, to: string): boolean {
+  for (let tries = 0; tries < 10; tries++) {
+    try {
+      renameSync(from, to);
+      return true;
+    } catch {
+      pause(20);
+    }
+  }
+  return false;
+}
+
 const day = 86_400_000; // milliseconds
 
-/** Reports the locks of other hosts, the first few by name and the rest as a number; null if there are none. */
-export function foreignLocks(locks: readonly ForeignLock[], now: Date): Refusal | null {
-  const [first] = locks;
-  if (!first) return null;
-  const shown = locks
-    .slice(0, mostNamed)
-    .map(
-      ({ path, host, time }) =>
-        `${path} (of ${host.slice(0, 64)}, ${age(now.getTime() - time.getTime())} old)`,
-    );
-  const more = locks.length > mostNamed ? ` and ${locks.length - mostNamed} more` : "";
-  return {
-    text: `locked by other hosts, or by this server under another host name: ${shown.join(", ")}${more}`,
-    hint: `If nothing there uses the repository any more: break-lock ${first.path}`,
+/**
+ * Reports the locks of other hosts: those that servers hold which run, which are in order, and those about which somebody
+ * may have to do something. Of each the first few by name and the rest as a number.
+ * @param running the names of the servers on this storage that run
+ */
+export function foreignLocks(
+  locks: readonly ForeignLock[],
+  running: ReadonlySet<string>,
+  now: Date,
+): Refusal[] {
+  const list = (some: readonly ForeignLock[]) => {
+    const shown = some.slice(0, mostNamed).map(({ path, host, time }) => {
+      const old = age(now.getTime() - time.getTime());
+      return `${path} (of ${host.slice(0, 64)}, ${old} old)`;
+    });
+    return `${shown.join(", ")}${some.length > mostNamed ? ` and ${some.length - mostNamed} more` : ""}`;
   };
+  const inUse = locks.filter(({ host }) => running.has(host));
+  const others = locks.filter(({ host }) => !running.has(host));
+  return [
+    ...(inUse.length > 0 ? [{ text: `in use through other servers: ${list(inUse)}`, hint: "" }] : []),
+    ...(others[0]
+      ? [
+          {
+            text: `locked by other hosts, or by this server under another host name: ${list(others)}`,
+            hint: `If nothing there uses the repository any more: break-lock ${others[0].path}`,
+          },
+        ]
+      : []),
+  ];
 }
 
 const mostNamed = 5;

@@ -1,9 +1,11 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { fingerprintOf } from "../keys/public-key.ts";
 import type { Owner } from "../owner.ts";
 import { hostKeyCopies, hostKeyFolder, keyFolder, lockFile, runFolder } from "../paths.ts";
 import { exitCode, type Problem, ProblemsFound } from "../problem.ts";
 import { fewOf, note, noteProblem, showProgress } from "../report.ts";
+import { nodesSeen, runningNodes } from "../repositories/nodes.ts";
 import { ownerLines } from "../repositories/plan.ts";
 import { foreignLocks, removeStaleLocks } from "../repositories/stale-locks.ts";
 import {
@@ -20,9 +22,11 @@ import { proveGuard, refusedExtraArguments, testBorg } from "./borg-check.ts";
 import { probeConfinement } from "./confinement.ts";
 import { makeDoor } from "./door.ts";
 import { copyHostKeys, type HostKey, makeMissingHostKeys } from "./host-keys.ts";
+import { randomName, requireUsableHostName } from "./host-name.ts";
 import { inForceSinceStart, keepInForce, readAll } from "./in-force.ts";
 import { apply, type Checked, check, type Plan, plan, summary } from "./in-step.ts";
 import { withLock } from "./lock.ts";
+import { clashes } from "./other-servers.ts";
 import { checkRequirements, requireKnownAccounts } from "./requirements.ts";
 import { type Environment, isOpenToOthers } from "./settings.ts";
 import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
@@ -32,6 +36,8 @@ import { readOpensshVersion, writeSshdConfig } from "./sshd.ts";
  * @param sshdOptions options that sshd will be started with, besides its configuration
  */
 export async function prepareStart(environment: Environment, sshdOptions: readonly string[]): Promise<void> {
+  const name = hostname();
+  requireUsableHostName(name);
   const warnings = checkRequirements();
   mkdirSync(runFolder, { recursive: true });
   // Accounts reach the socket in it that they are served by. Whatever the umask is.
@@ -83,8 +89,11 @@ export async function prepareStart(environment: Environment, sshdOptions: readon
     note(`host key ${fingerprintOf(blob)} (${type})`);
   }
   for (const line of fewOf(ownerLines(done.repositories))) note(line);
-  const held = foreignLocks(locks, new Date());
-  if (held) note(held.text, held.hint);
+  const running = new Set(runningNodes(settings.owner).map(({ name }) => name));
+  for (const { text, hint } of foreignLocks(locks, running, new Date())) note(text, hint);
+  const others = nodesSeen(settings.owner).filter((other) => other !== name);
+  const random = randomName(name, others);
+  if (random) note(random.text, random.hint);
   for (const { text, hint } of warnings) note(`${warning}${text}`, hint);
   for (const remark of [...done.failures, ...done.remarks]) warn(remark);
   const strange = await strangeProblems(planned.ours, settings.owner, patience);
@@ -149,6 +158,7 @@ function checkEverything(environment: Environment): Found {
       hint: "Use a kernel with Landlock (5.13 or later) and the image as it is, or set it to auto.",
     });
 
+  if (owner) problems.push(...clashes(hostname(), owner));
   const unguarded = owner ? proveGuard(owner) : "";
   const checked = check({ settings, walled, unguarded, isServing: true }, "nothing", showProgress);
   // Never write into a mount point whose mount is missing.

@@ -63,6 +63,11 @@ export function borgsOfThisContainer(): Process[] {
   return readProcesses().filter(({ pid, name }) => name === "borg" && hasOurMounts(pid));
 }
 
+/** Whether a server runs in this container: the process that records what its sessions did (libexec/record.py). */
+export function isServedHere(): boolean {
+  return readProcesses().some(({ pid, name }) => name === "borg-recorder" && hasOurMounts(pid));
+}
+
 /**
  * Those of this server: sessions, and what was started with exec. None of them runs as root. The process that serves the
  * sessions is another: its name is longer (libexec/resident.py).

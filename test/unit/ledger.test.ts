@@ -297,3 +297,18 @@ test("a line is a session, or nothing", () => {
   expect(parseRecord(JSON.stringify({ ...line, repository: "/repos/a/b" }))?.repository).toBe("a");
   expect(parseRecord(JSON.stringify({ ...line, key: "x".repeat(5000) }))?.key).toBe("");
 });
+
+test("a repository is behind whose files do not have what a session committed", () => {
+  const ledger = opened();
+  ledger.take(at(1), [record("create", now, { transaction: 7 }), record("init", now, { repository: "new" })]);
+  const seen = (repository: string, commit: number | null, problem: string | null = null) => ({
+    ...{ repository, commit, lastCommit: now, size: 1, reclaimable: 0, objects: 1, lock: null, problem },
+    unfinished: false,
+  });
+  ledger.keepStates([seen("web", 6), seen("new", null), seen("db", 1)], now);
+  expect(ledger.behind(["web", "new", "db"]).sort()).toEqual(["new", "web"]);
+  expect(ledger.behind(["db"])).toEqual([]);
+  ledger.keepStates([seen("web", 7), seen("new", null, "it is not a repository")], now);
+  expect(ledger.behind(["web", "new", "db"])).toEqual([]);
+  expect(ledger.unexplained().sort()).toEqual(["db", "new"]);
+});
