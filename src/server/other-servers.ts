@@ -21,7 +21,10 @@ export function clashes(name: string, owner: Owner): Problem[] {
           },
         ]
       : []),
-    ...foreignOwner(runningNodes(owner), owner),
+    ...foreignOwner(
+      runningNodes(owner).filter((node) => node.name !== name),
+      owner,
+    ),
   ];
 }
 
