@@ -89,10 +89,11 @@ const otherForms: [RegExp, string][] = [
   [/^[ \t]*-----BEGIN RSA PUBLIC KEY-----/m, "ssh-keygen -i -m PEM -f FILE"],
 ];
 
-function wholeFileProblem(content: Buffer): Refusal | null {
-  if (content.length > largestFile)
+/** Why no line of a file with keys is to be read. @param largest in bytes */
+export function wholeFileProblem(content: Buffer, largest = largestFile): Refusal | null {
+  if (content.length > largest)
     return {
-      text: `the file is larger than ${largestFile / 1024} KiB`,
+      text: `the file is larger than ${largest / 1024} KiB`,
       hint: "Put public keys into it, one a line, and nothing else.",
     };
   if (content.includes("PRIVATE KEY") || content.includes("PuTTY-User-Key-File"))

@@ -8,6 +8,7 @@ import { endAllSessions } from "../sessions/session-end.ts";
 import { runBorg } from "./borg.ts";
 import { checkFiles, dryRun, rebuildIndex, update } from "./change.ts";
 import { find } from "./find.ts";
+import { importKeys } from "./import.ts";
 import { printKnownHosts } from "./known-hosts.ts";
 import { list } from "./list.ts";
 import { listManifests, restoreManifest } from "./manifests.ts";
@@ -187,6 +188,20 @@ async function runCommand(words: string[]): Promise<number> {
     )
     .addHelpText("after", example("docker exec borgserver borgserver notify-test"))
     .action(ending(notifyTest));
+    .command("import")
+    .usage("FILE|FOLDER [--dry-run]")
+    .summary("take over another server's keys")
+    .description(
+      "Reads another server's authorized_keys, its folder of key files, or BorgWarehouse's repo.json, and writes key files and settings for what its keys open. No file is replaced and no repository moved: the commands that move them are printed.",
+    )
+    .argument("<file|folder>", "- reads a file from standard input")
+    .option("--dry-run", "print the same, writing nothing")
+    .addHelpText("after", example("docker exec -i borgserver borgserver import - <authorized_keys"))
+    .action(
+      ending((source: string, options: { dryRun?: boolean }) =>
+        importKeys(source, options.dryRun === true, inForce(process.env)),
+      ),
+    );
   program
     .command("borg")
     .usage("COMMAND ...")

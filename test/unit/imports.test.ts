@@ -81,6 +81,11 @@ test("what computes touches neither files nor programs", () => {
     "accounts/passwd-cache.ts",
     "accounts/wanted-accounts.ts",
     "accounts/system-accounts.ts",
+    "import/account-name.ts",
+    "import/authorized-keys.ts",
+    "import/forced-command.ts",
+    "import/plan.ts",
+    "import/warehouse.ts",
     "index/difference.ts",
     "keys/account.ts",
     "keys/account-settings.ts",
@@ -144,6 +149,7 @@ const rooms: Record<string, string[]> = {
   sessions: ["ground", "keys", "index", "login", "accounts"],
   repositories: ["ground", "keys", "accounts", "sessions"],
   server: ["ground", "keys", "index", "accounts", "sessions", "repositories"],
+  import: ["ground", "keys", "accounts", "repositories"],
   ledger: ["ground", "keys", "repositories"],
   alerts: ["ground", "index", "ledger"],
   teller: ["ground", "ledger", "alerts"],
@@ -152,8 +158,8 @@ const rooms: Record<string, string[]> = {
     ...["alerts", "teller"],
   ],
   operator: [
-    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "ledger", "server", "alerts"],
-    "teller",
+    ...["ground", "keys", "index", "accounts", "sessions", "repositories", "import", "ledger", "server"],
+    ...["alerts", "teller"],
   ],
 };
 const roomOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "ground");

@@ -1,0 +1,388 @@
+import { posix } from "node:path";
+import { nameProblem } from "../keys/account.ts";
+import { unitsOfTime } from "../keys/account-settings.ts";
+import { parseKeyFile } from "../keys/key-file.ts";
+import { parseSettingsFile } from "../keys/settings-file.ts";
+import { repositoryFolder } from "../paths.ts";
+import { printable } from "../printable.ts";
+import type { Problem, Refusal } from "../problem.ts";
+import { type Role, roles } from "../role.ts";
+import { accountName } from "./account-name.ts";
+import type { Found, Grant } from "./grant.ts";
+
+/** What is at a path of the other server, as it is seen from here. */
+export type Seen =
+  /** Neither it nor the folder that it would be in. */
+  | { is: "unseen" }
+  | { is: "unreadable"; why: string }
+  /** The repositories in it, by their paths below it (an empty one: itself), and where each one really is. */
+  | { is: "seen"; repositories: { path: string; real: string }[] };
+
+/** What is here already. */
+export interface Here {
+  look(path: string): Seen;
+  isSystemName(name: string): boolean;
+  /** The path below the key folder of the key file with this name, in any letter case and role; null if there is none. */
+  keyFile(name: string): string | null;
+  /** What is in a file below the key folder; null if there is none. */
+  content(path: string): string | null;
+  /** What is in /repos under a name: nothing, something, or what is really at this path. */
+  repository(name: string, real: string | null): "free" | "taken" | "same";
+}
+
+export interface PlannedFile {
+  /** Below the key folder. */
+  path: string;
+  content: string;
+  /** Whether it is there, with this content. */
+  isThere: boolean;
+  /** What it is for, for people. */
+  says: string;
+}
+
+/** What is to be done so that the keys open here what they opened on the other server. */
+export interface Plan {
+  /** In the order in which they are to be written: settings before keys that they bind. */
+  files: PlannedFile[];
+  moves: { from: string; to: string }[];
+  left: Problem[];
+  remarks: Problem[];
+  problems: Problem[];
+}
+
+/** A repository of the other server, and who opens it. */
+interface Target {
+  path: string;
+  /** Where it is to be moved from; null if there is nothing yet. */
+  real: string | null;
+  grants: Grant[];
+  /** The name that its account should have. */
+  wanted: string;
+  /** The path of the line that the name is from: that of the longest counts. */
+  by: string;
+}
+
+/** What belongs together, and is taken over or left together: the accounts of one repository, or an admin. */
+interface Draft {
+  /** Of the first account. */
+  name: string;
+  accounts: { name: string; role: Role; grants: Grant[]; settings: string[] }[];
+  target: Target | null;
+}
+
+export function planImport(found: Found, here: Here): Plan {
+  const plan: Plan = {
+    files: [],
+    moves: [],
+    left: [...found.left],
+    remarks: [...found.remarks],
+    problems: [...found.problems],
+  };
+  const admins = found.grants.filter((grant) => holdsAllOthers(grant, found.grants));
+  const targets = targetsOf(
+    found.grants.filter((grant) => !admins.includes(grant)),
+    here,
+    plan,
+  );
+  const names = namesOf(targets, here, plan);
+  const used = new Set([...names.values()].map((name) => name.toLowerCase()));
+  for (const [target, name] of names) {
+    const draft = draftOf(target, name, used, here, plan);
+    if (draft) settle(draft, here, plan);
+  }
+  for (const draft of adminDrafts(admins, used, here, plan)) settle(draft, here, plan);
+  return plan;
+}
+
+const isWithin = (path: string, folder: string) => path.startsWith(folder === "/" ? "/" : `${folder}/`);
+const pathsOf = (grants: readonly Grant[]) => grants.flatMap(({ opens }) => opens.map(({ path }) => path));
+
+/** Whether a key may do everything in a folder that holds what all other keys open: an admin, in the words of this server. */
+function holdsAllOthers(grant: Grant, grants: readonly Grant[]): boolean {
+  const [open] = grant.opens;
+  if (!open || grant.opens.length > 1 || open.isRepository || grant.isAppendOnly) return false;
+  const others = pathsOf(grants).filter((path) => path !== open.path);
+  return others.length > 0 && others.every((path) => isWithin(path, open.path));
+}
+
+/** The repositories that keys open. */
+function targetsOf(grants: readonly Grant[], here: Here, plan: Plan): Target[] {
+  const targets = new Map<string, Target>();
+  const folders = new Set(
+    grants.flatMap(({ opens }) => opens.filter((open) => !open.isRepository)).map(({ path }) => path),
+  );
+  const isShared = (path: string) =>
+    folders.size === 1 || pathsOf(grants).some((other) => isWithin(other, path));
+  for (const grant of grants)
+    for (const { path, isRepository } of grant.opens) {
+      const leave = (refusal: Refusal) => plan.left.push({ ...grant.place, ...refusal });
+      if (printable(path) !== path) {
+        leave({ text: "the path has characters that cannot be shown", hint: "Rename it first." });
+        continue;
+      }
+      const seen = here.look(path);
+      if (seen.is === "unreadable") {
+        leave({ text: `${path} cannot be looked at (${seen.why})`, hint: "" });
+        continue;
+      }
+      if (seen.is === "unseen" && !isRepository) {
+        leave({
+          text: `${path} is not here, so which repositories are in it is not known`,
+          hint: "Mount the other server's folder at this path, and run this again.",
+        });
+        continue;
+      }
+      const inside = seen.is === "seen" ? seen.repositories : [{ path, real: path }];
+      const opened: { path: string; real: string | null }[] = isRepository
+        ? inside.filter((each) => each.path === path)
+        : inside;
+      if (opened.length === 0 && !isRepository && isShared(path) && grants.length > 1) {
+        leave({
+          text: `there is no repository in ${path}, so the key opens none`,
+          hint: "Write the key file of the repository that its client will begin.",
+        });
+        continue;
+      }
+      if (opened.length === 0) opened.push({ path, real: null }); // nobody has begun one
+      for (const { path: repository, real } of opened) {
+        if (printable(repository) !== repository) {
+          leave({ text: `a path in ${path} has characters that cannot be shown`, hint: "Rename it first." });
+          continue;
+        }
+        const wanted = wantedName(
+          grant,
+          { path, isRepository },
+          repository,
+          opened.length === 1,
+          isShared(path),
+        );
+        const target = targets.get(repository);
+        if (!target) targets.set(repository, { path: repository, real, grants: [grant], wanted, by: path });
+        else {
+          target.grants.push(grant);
+          if (path.length > target.by.length) Object.assign(target, { wanted, by: path });
+        }
+      }
+    }
+  return [...targets.values()];
+}
+
+/** @param isOnly whether the folder has no other repository. @param isShared whether the folder is not one client's */
+function wantedName(
+  { called }: Grant,
+  { path, isRepository }: Grant["opens"][0],
+  repository: string,
+  isOnly: boolean,
+  isShared: boolean,
+): string {
+  const folder = called ?? posix.basename(path);
+  if (isRepository || repository === path) return folder;
+  const inside = posix.relative(path, repository).replaceAll("/", "-");
+  if (isShared && called === undefined) return inside;
+  return isOnly ? folder : `${folder}-${inside}`;
+}
+
+/** Each repository with its name here. Those that have none are left. */
+function namesOf(targets: readonly Target[], here: Here, plan: Plan): Map<Target, string> {
+  const nameFor = (text: string) =>
+    accountName(text, (name) => name === "default" || here.isSystemName(name));
+  const firstNames = targets.map(({ wanted }) => nameFor(wanted)?.toLowerCase());
+  const names = new Map<Target, string>();
+  const used = new Map<string, Target>();
+  for (const target of targets) {
+    const first = nameFor(target.wanted);
+    const isAmbiguous = firstNames.filter((name) => name === first?.toLowerCase()).length > 1;
+    const parent = posix.basename(posix.dirname(target.path));
+    const name = isAmbiguous ? nameFor(`${parent}-${posix.basename(target.path)}`) : first;
+    const other = name !== null && used.get(name.toLowerCase());
+    const { place } = target.grants[0]!;
+    if (name === null || other) {
+      plan.left.push({
+        ...place,
+        text: other
+          ? `${target.path} and ${other.path} would both be ${name}`
+          : `${target.path} has no name that an account can have`,
+        hint: "Rename it on the other server, and in a copy of the file.",
+      });
+      continue;
+    }
+    used.set(name.toLowerCase(), target);
+    names.set(target, name);
+    if (name !== target.wanted)
+      plan.remarks.push({
+        ...place,
+        text: `${target.path} is called ${name} here, because "${target.wanted}" is ${isAmbiguous ? "another's name too" : "not a name for an account"}`,
+        hint: "",
+      });
+  }
+  return names;
+}
+
+/** The accounts of a repository: one for the keys that only add, one for those that may do everything; null if they have no name. */
+function draftOf(target: Target, name: string, used: Set<string>, here: Here, plan: Plan): Draft | null {
+  const adding = target.grants.filter(({ isAppendOnly }) => isAppendOnly);
+  const full = target.grants.filter(({ isAppendOnly }) => !isAppendOnly);
+  const ofRepository = [
+    ...new Set(target.grants.map(({ lateAfter }) => lateAfter).filter((seconds) => seconds !== undefined)),
+  ].map((seconds) => `late-after = "${inUnits(seconds)}"`);
+  if (target.grants.every(({ isArchived }) => isArchived)) ofRepository.push("archived = true");
+  const accounts: Draft["accounts"] = [];
+  for (const [role, grants] of [
+    ["appendonly", adding],
+    ["repo", full],
+  ] as const) {
+    if (grants.length === 0) continue;
+    const isFirst = accounts.length === 0;
+    const settings = isFirst ? ofRepository : [`repository = "${name}"`];
+    const account = isFirst ? name : `${name}-full`;
+    const shared = { name: account, role, grants, settings: [...settings, ...quotaOf(grants, plan)] };
+    accounts.push(shared);
+  }
+  const second = accounts[1]?.name;
+  if (
+    second !== undefined &&
+    (nameProblem(second) !== null || used.has(second.toLowerCase()) || here.isSystemName(second))
+  ) {
+    plan.left.push({
+      ...target.grants[0]!.place,
+      text: `${target.path} needs two accounts, because some of its keys only add, and ${second} is no free name`,
+      hint: "Write its key files by hand.",
+    });
+    return null;
+  }
+  if (second !== undefined) used.add(second.toLowerCase());
+  return { name, accounts, target };
+}
+
+/** The largest unit that leaves a whole number. */
+function inUnits(seconds: number): string {
+  const [unit, size] = Object.entries(unitsOfTime).findLast(([, size]) => seconds % size === 0) ?? ["s", 1];
+  return `${seconds / size}${unit}`;
+}
+
+/** The line for the quota of an account. Keys with different ones are a problem: an account has one. */
+function quotaOf(grants: readonly Grant[], plan: Plan): string[] {
+  const [first] = grants;
+  const other = grants.find(({ quota }) => quota !== first!.quota);
+  if (other)
+    plan.problems.push({
+      ...other.place,
+      text: `this key and that of ${nameOfPlace(first!)} open the same repository with different quotas`,
+      hint: "Write the same into both, in a copy of the file.",
+    });
+  if (first!.quota === null) return [];
+  const line = `quota = ${JSON.stringify(first!.quota)}`;
+  for (const { text, hint } of parseSettingsFile("", line, false).problems)
+    plan.problems.push({ ...first!.place, text, hint });
+  return [line];
+}
+
+const nameOfPlace = ({ place: { where, line } }: Grant) => (line === undefined ? where : `line ${line}`);
+
+/** Admins are named by the comments of their keys. */
+function adminDrafts(admins: readonly Grant[], used: Set<string>, here: Here, plan: Plan): Draft[] {
+  /** By name, in small letters. */
+  const drafts = new Map<string, { name: string; grant: Grant }[]>();
+  for (const grant of admins) {
+    const isTaken = (name: string) =>
+      name === "default" || here.isSystemName(name) || used.has(name.toLowerCase());
+    const comment = accountName(grant.key.comment, () => false) ?? "admin";
+    const name = [comment, `admin-${comment}`].find((each) => nameProblem(each) === null && !isTaken(each));
+    if (name === undefined) {
+      plan.left.push({
+        ...grant.place,
+        text: `there is no free name for this admin`,
+        hint: "Give the key another comment.",
+      });
+      continue;
+    }
+    plan.remarks.push({
+      ...grant.place,
+      text: `the key opens the folder of all others, so it becomes the admin ${name}, who opens every repository here`,
+      hint: "",
+    });
+    drafts.set(name.toLowerCase(), [...(drafts.get(name.toLowerCase()) ?? []), { name, grant }]);
+  }
+  return [...drafts.values()]
+    .map((each) => ({ name: each[0]!.name, grants: each.map(({ grant }) => grant) }))
+    .map(({ name, grants }) => ({
+      name,
+      accounts: [{ name, role: "admin", grants, settings: quotaOf(grants, plan) }],
+      target: null,
+    }));
+}
+
+/** Puts what belongs together into the plan, or leaves it where something else is in its place. */
+function settle({ name, accounts, target }: Draft, here: Here, plan: Plan): void {
+  const files: PlannedFile[] = [];
+  const problems: Problem[] = [];
+  for (const { name: account, role, grants, settings } of accounts) {
+    const place = grants[0]!.place;
+    const path = `${roles[role].folder}/${account}`;
+    const lines = keyLines(grants, path, plan);
+    const content = lines.map((line) => `${line}\n`).join("");
+    const parts = [
+      ...(settings.length > 0
+        ? [fileOf(`settings/${account}`, `${settings.join("\n")}\n`, settings.join(", "))]
+        : []),
+      fileOf(path, content, lines.length === 1 ? "1 key" : `${lines.length} keys`),
+    ];
+    const unsettled = settings.length === 0 && here.content(`settings/${account}`) !== null;
+    const other = here.keyFile(account);
+    if (other !== null && (other !== path || here.content(path) !== content))
+      problems.push({ ...place, text: `/sshkeys/${other} is there already`, hint: hereAlready });
+    else if (
+      unsettled ||
+      (settings.length > 0 && ![null, parts[0]!.content].includes(here.content(parts[0]!.path)))
+    )
+      problems.push({ ...place, text: `/sshkeys/settings/${account} is there already`, hint: hereAlready });
+    for (const { text, hint } of parseKeyFile(path, Buffer.from(content)).problems)
+      problems.push({ ...place, text: `${path}: ${text}`, hint });
+    files.push(...parts.map((part) => ({ ...part, isThere: here.content(part.path) === part.content })));
+  }
+  const isDone = files.every(({ isThere }) => isThere);
+  const state = target && here.repository(name, target.real);
+  if (target && state === "taken" && !(isDone && target.real === null))
+    problems.push({
+      ...target.grants[0]!.place,
+      text: `there is something in ${repositoryFolder}/${name} already, and it is not ${target.path}`,
+      hint: "Move it away, or write the key file by hand.",
+    });
+  plan.left.push(...problems);
+  if (problems.length > 0) return;
+  const until = target && target.path !== `${repositoryFolder}/${name}` ? `, until now ${target.path}` : "";
+  plan.files.push(
+    ...files.map((file) => ({
+      ...file,
+      says: `${file.says}${file.path.startsWith("settings/") ? "" : until}`,
+    })),
+  );
+  if (target && target.real !== null && state === "free")
+    plan.moves.push({ from: target.real, to: `${repositoryFolder}/${name}` });
+}
+
+const hereAlready = "It is left as it is, and nothing is taken over for it.";
+
+const fileOf = (path: string, content: string, says: string) => ({ path, content, says });
+
+/** The lines of a key file, from parsed fields. A key has one line. */
+function keyLines(grants: readonly Grant[], path: string, plan: Plan): string[] {
+  const lines = new Map<string, { grant: Grant; limits: string }>();
+  for (const grant of grants) {
+    const { addresses, expires, fingerprint } = grant.key;
+    const limits = [addresses && `from="${addresses}"`, expires && `expiry-time="${expires}"`]
+      .filter(Boolean)
+      .join(",");
+    const other = lines.get(fingerprint);
+    if (!other) lines.set(fingerprint, { grant, limits });
+    else if (other.limits !== limits)
+      plan.left.push({
+        ...grant.place,
+        text: `the key is in ${nameOfPlace(other.grant)} too, with other options`,
+        hint: `To have these instead, change them in /sshkeys/${path}.`,
+      });
+  }
+  return [...lines.values()].map(({ grant: { key }, limits }) =>
+    [limits, key.type, key.blob, key.comment].filter((part) => part !== "").join(" "),
+  );
+}
