@@ -81,6 +81,7 @@ export function planImport(found: Found, here: Here): Plan {
   const admins = found.grants.filter((grant) => holdsAllOthers(grant, found.grants));
   const targets = targetsOf(
     found.grants.filter((grant) => !admins.includes(grant)),
+    found.grants,
     here,
     plan,
   );
@@ -105,14 +106,11 @@ function holdsAllOthers(grant: Grant, grants: readonly Grant[]): boolean {
   return others.length > 0 && others.every((path) => isWithin(path, open.path));
 }
 
-/** The repositories that keys open. */
-function targetsOf(grants: readonly Grant[], here: Here, plan: Plan): Target[] {
+/** The repositories that keys open. @param all also the keys of admins */
+function targetsOf(grants: readonly Grant[], all: readonly Grant[], here: Here, plan: Plan): Target[] {
   const targets = new Map<string, Target>();
-  const folders = new Set(
-    grants.flatMap(({ opens }) => opens.filter((open) => !open.isRepository)).map(({ path }) => path),
-  );
-  const isShared = (path: string) =>
-    folders.size === 1 || pathsOf(grants).some((other) => isWithin(other, path));
+  const paths = new Set(pathsOf(all));
+  const isShared = (path: string) => paths.size === 1 || [...paths].some((other) => isWithin(other, path));
   for (const grant of grants)
     for (const { path, isRepository } of grant.opens) {
       const leave = (refusal: Refusal) => plan.left.push({ ...grant.place, ...refusal });
