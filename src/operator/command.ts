@@ -166,7 +166,7 @@ async function runCommand(words: string[]): Promise<number> {
   program
     .command("manifests")
     .usage("NAME [--restore N]")
-    .summary("show kept manifests, or put one back")
+    .summary("show kept manifests, put one back")
     .description(
       "Shows the last manifests of an append-only repository, in which it listed its archives, or puts one back: for when a client has written one that lists fewer.",
     )

@@ -8,6 +8,7 @@ const documents = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "docs/moving.md",
   "docs/operating.md",
 ];
 
