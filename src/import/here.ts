@@ -7,7 +7,7 @@ import { asRootOrOwner, type Owner } from "../owner.ts";
 import { keyFolder, repositoryFolder } from "../paths.ts";
 import { roleNames, roles } from "../role.ts";
 import { look } from "./look.ts";
-import type { Here } from "./plan.ts";
+import type { Here } from "./target.ts";
 
 /** What is on this server. */
 export function here(owner: Owner): Here {

@@ -1,9 +1,17 @@
-import { type Dirent, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import {
+  type Dirent,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { codeOf } from "../failure.ts";
 import { asRootOrOwner, type Owner } from "../owner.ts";
 import { configStart, readRegular } from "../repositories/regular-file.ts";
-import type { Seen } from "./plan.ts";
+import type { Seen } from "./target.ts";
 
 /** How far repositories are looked for, and in how many folders. */
 const deepest = 4;
@@ -15,6 +23,8 @@ export function look(path: string, owner: Owner): Seen {
     return asRootOrOwner(owner, () => {
       if (!isThere(path)) return isThere(dirname(path)) ? { is: "seen", repositories: [] } : { is: "unseen" };
       // A link, as to other storage, is not moved: what it leads to is.
+      if (!existsSync(path))
+        return { is: "unreadable", why: `it is a link to ${readlinkSync(path)}, which is not here` };
       const real = realpathSync(path);
       const budget = { left: mostFolders };
       const repositories = repositoriesIn(real, deepest, budget).map((found) => ({

@@ -1,34 +1,13 @@
-import { posix } from "node:path";
 import { nameProblem } from "../keys/account.ts";
 import { unitsOfTime } from "../keys/account-settings.ts";
 import { parseKeyFile } from "../keys/key-file.ts";
 import { parseSettingsFile } from "../keys/settings-file.ts";
 import { repositoryFolder } from "../paths.ts";
-import { printable } from "../printable.ts";
-import type { Problem, Refusal } from "../problem.ts";
+import type { Problem } from "../problem.ts";
 import { type Role, roles } from "../role.ts";
 import { accountName } from "./account-name.ts";
 import type { Found, Grant } from "./grant.ts";
-
-/** What is at a path of the other server, as it is seen from here. */
-export type Seen =
-  /** Neither it nor the folder that it would be in. */
-  | { is: "unseen" }
-  | { is: "unreadable"; why: string }
-  /** The repositories in it, by their paths below it (an empty one: itself), and where each one really is. */
-  | { is: "seen"; repositories: { path: string; real: string }[] };
-
-/** What is here already. */
-export interface Here {
-  look(path: string): Seen;
-  isSystemName(name: string): boolean;
-  /** The path below the key folder of the key file with this name, in any letter case and role; null if there is none. */
-  keyFile(name: string): string | null;
-  /** What is in a file below the key folder; null if there is none. */
-  content(path: string): string | null;
-  /** What is in /repos under a name: nothing, something, or what is really at this path. */
-  repository(name: string, real: string | null): "free" | "taken" | "same";
-}
+import { type Here, isWithin, namesOf, pathsOf, type Target, targetsOf } from "./target.ts";
 
 export interface PlannedFile {
   /** Below the key folder. */
@@ -48,18 +27,6 @@ export interface Plan {
   left: Problem[];
   remarks: Problem[];
   problems: Problem[];
-}
-
-/** A repository of the other server, and who opens it. */
-interface Target {
-  path: string;
-  /** Where it is to be moved from; null if there is nothing yet. */
-  real: string | null;
-  grants: Grant[];
-  /** The name that its account should have. */
-  wanted: string;
-  /** The path of the line that the name is from: that of the longest counts. */
-  by: string;
 }
 
 /** What belongs together, and is taken over or left together: the accounts of one repository, or an admin. */
@@ -95,9 +62,6 @@ export function planImport(found: Found, here: Here): Plan {
   return plan;
 }
 
-const isWithin = (path: string, folder: string) => path.startsWith(folder === "/" ? "/" : `${folder}/`);
-const pathsOf = (grants: readonly Grant[]) => grants.flatMap(({ opens }) => opens.map(({ path }) => path));
-
 /** Whether a key may do everything in a folder that holds what all other keys open: an admin, in the words of this server. */
 function holdsAllOthers(grant: Grant, grants: readonly Grant[]): boolean {
   const [open] = grant.opens;
@@ -106,135 +70,16 @@ function holdsAllOthers(grant: Grant, grants: readonly Grant[]): boolean {
   return others.length > 0 && others.every((path) => isWithin(path, open.path));
 }
 
-/** The repositories that keys open. @param all also the keys of admins */
-function targetsOf(grants: readonly Grant[], all: readonly Grant[], here: Here, plan: Plan): Target[] {
-  const targets = new Map<string, Target>();
-  const paths = new Set(pathsOf(all));
-  const isShared = (path: string) => paths.size === 1 || [...paths].some((other) => isWithin(other, path));
-  for (const grant of grants)
-    for (const { path, isRepository } of grant.opens) {
-      const leave = (refusal: Refusal) => plan.left.push({ ...grant.place, ...refusal });
-      if (printable(path) !== path) {
-        leave({ text: "the path has characters that cannot be shown", hint: "Rename it first." });
-        continue;
-      }
-      const seen = here.look(path);
-      if (seen.is === "unreadable") {
-        leave({ text: `${path} cannot be looked at (${seen.why})`, hint: "" });
-        continue;
-      }
-      if (seen.is === "unseen" && !isRepository) {
-        leave({
-          text: `${path} is not here, so which repositories are in it is not known`,
-          hint: "Mount the other server's folder at this path, and run this again.",
-        });
-        continue;
-      }
-      const inside = seen.is === "seen" ? seen.repositories : [{ path, real: path }];
-      const opened: { path: string; real: string | null }[] = isRepository
-        ? inside.filter((each) => each.path === path)
-        : inside;
-      if (opened.length === 0 && !isRepository && isShared(path) && grants.length > 1) {
-        leave({
-          text: `there is no repository in ${path}, so the key opens none`,
-          hint: "Write the key file of the repository that its client will begin.",
-        });
-        continue;
-      }
-      if (opened.length === 0) opened.push({ path, real: null }); // nobody has begun one
-      for (const { path: repository, real } of opened) {
-        if (printable(repository) !== repository) {
-          leave({ text: `a path in ${path} has characters that cannot be shown`, hint: "Rename it first." });
-          continue;
-        }
-        const wanted = wantedName(
-          grant,
-          { path, isRepository },
-          repository,
-          opened.length === 1,
-          isShared(path),
-        );
-        const target = targets.get(repository);
-        if (!target) targets.set(repository, { path: repository, real, grants: [grant], wanted, by: path });
-        else {
-          target.grants.push(grant);
-          if (path.length > target.by.length) Object.assign(target, { wanted, by: path });
-        }
-      }
-    }
-  return [...targets.values()];
-}
-
-/** @param isOnly whether the folder has no other repository. @param isShared whether the folder is not one client's */
-function wantedName(
-  { called }: Grant,
-  { path, isRepository }: Grant["opens"][0],
-  repository: string,
-  isOnly: boolean,
-  isShared: boolean,
-): string {
-  const folder = called ?? posix.basename(path);
-  if (isRepository || repository === path) return folder;
-  const inside = posix.relative(path, repository).replaceAll("/", "-");
-  if (isShared && called === undefined) return inside;
-  return isOnly ? folder : `${folder}-${inside}`;
-}
-
-/** Each repository with its name here. Those that have none are left. */
-function namesOf(targets: readonly Target[], here: Here, plan: Plan): Map<Target, string> {
-  const nameFor = (text: string) =>
-    accountName(text, (name) => name === "default" || here.isSystemName(name));
-  const firstNames = targets.map(({ wanted }) => nameFor(wanted)?.toLowerCase());
-  const names = new Map<Target, string>();
-  const used = new Map<string, Target>();
-  for (const target of targets) {
-    const first = nameFor(target.wanted);
-    const isAmbiguous = firstNames.filter((name) => name === first?.toLowerCase()).length > 1;
-    const parent = posix.basename(posix.dirname(target.path));
-    const name = isAmbiguous ? nameFor(`${parent}-${posix.basename(target.path)}`) : first;
-    const other = name !== null && used.get(name.toLowerCase());
-    const { place } = target.grants[0]!;
-    if (name === null || other) {
-      plan.left.push({
-        ...place,
-        text: other
-          ? `${target.path} and ${other.path} would both be ${name}`
-          : `${target.path} has no name that an account can have`,
-        hint: "Rename it on the other server, and in a copy of the file.",
-      });
-      continue;
-    }
-    used.set(name.toLowerCase(), target);
-    names.set(target, name);
-    if (name !== target.wanted)
-      plan.remarks.push({
-        ...place,
-        text: `${target.path} is called ${name} here, because "${target.wanted}" is ${isAmbiguous ? "another's name too" : "not a name for an account"}`,
-        hint: "",
-      });
-  }
-  return names;
-}
-
 /** The accounts of a repository: one for the keys that only add, one for those that may do everything; null if they have no name. */
 function draftOf(target: Target, name: string, used: Set<string>, here: Here, plan: Plan): Draft | null {
-  const adding = target.grants.filter(({ isAppendOnly }) => isAppendOnly);
-  const full = target.grants.filter(({ isAppendOnly }) => !isAppendOnly);
-  const ofRepository = [
-    ...new Set(target.grants.map(({ lateAfter }) => lateAfter).filter((seconds) => seconds !== undefined)),
-  ].map((seconds) => `late-after = "${inUnits(seconds)}"`);
-  if (target.grants.every(({ isArchived }) => isArchived)) ofRepository.push("archived = true");
   const accounts: Draft["accounts"] = [];
-  for (const [role, grants] of [
-    ["appendonly", adding],
-    ["repo", full],
-  ] as const) {
+  for (const role of ["appendonly", "repo"] as const) {
+    const grants = target.grants.filter(({ isAppendOnly }) => isAppendOnly === (role === "appendonly"));
     if (grants.length === 0) continue;
     const isFirst = accounts.length === 0;
-    const settings = isFirst ? ofRepository : [`repository = "${name}"`];
+    const settings = isFirst ? ofRepository(target.grants) : [`repository = "${name}"`];
     const account = isFirst ? name : `${name}-full`;
-    const shared = { name: account, role, grants, settings: [...settings, ...quotaOf(grants, plan)] };
-    accounts.push(shared);
+    accounts.push({ name: account, role, grants, settings: [...settings, ...quotaOf(grants, plan)] });
   }
   const second = accounts[1]?.name;
   if (
@@ -250,6 +95,15 @@ function draftOf(target: Target, name: string, used: Set<string>, here: Here, pl
   }
   if (second !== undefined) used.add(second.toLowerCase());
   return { name, accounts, target };
+}
+
+/** The settings that hold for a repository, whoever opens it. */
+function ofRepository(grants: readonly Grant[]): string[] {
+  const lateAfter = Math.min(...grants.map(({ lateAfter }) => lateAfter ?? Number.POSITIVE_INFINITY));
+  return [
+    ...(Number.isFinite(lateAfter) ? [`late-after = "${inUnits(lateAfter)}"`] : []),
+    ...(grants.some(({ isArchived }) => isArchived) ? ["archived = true"] : []),
+  ];
 }
 
 /** The largest unit that leaves a whole number. */
@@ -317,25 +171,24 @@ function settle({ name, accounts, target }: Draft, here: Here, plan: Plan): void
   for (const { name: account, role, grants, settings } of accounts) {
     const place = grants[0]!.place;
     const path = `${roles[role].folder}/${account}`;
+    const ofSettings = `settings/${account}`;
     const lines = keyLines(grants, path, plan);
     const content = lines.map((line) => `${line}\n`).join("");
     const parts = [
-      ...(settings.length > 0
-        ? [fileOf(`settings/${account}`, `${settings.join("\n")}\n`, settings.join(", "))]
-        : []),
+      ...(settings.length > 0 ? [fileOf(ofSettings, `${settings.join("\n")}\n`, settings.join(", "))] : []),
       fileOf(path, content, lines.length === 1 ? "1 key" : `${lines.length} keys`),
     ];
-    const unsettled = settings.length === 0 && here.content(`settings/${account}`) !== null;
     const other = here.keyFile(account);
+    const kept = here.content(ofSettings);
     if (other !== null && (other !== path || here.content(path) !== content))
       problems.push({ ...place, text: `/sshkeys/${other} is there already`, hint: hereAlready });
-    else if (
-      unsettled ||
-      (settings.length > 0 && ![null, parts[0]!.content].includes(here.content(parts[0]!.path)))
-    )
-      problems.push({ ...place, text: `/sshkeys/settings/${account} is there already`, hint: hereAlready });
-    for (const { text, hint } of parseKeyFile(path, Buffer.from(content)).problems)
-      problems.push({ ...place, text: `${path}: ${text}`, hint });
+    else if (kept !== null && kept !== parts.find((part) => part.path === ofSettings)?.content)
+      problems.push({ ...place, text: `/sshkeys/${ofSettings} is there already`, hint: hereAlready });
+    for (const { text, hint } of [
+      ...parseKeyFile(path, Buffer.from(content)).problems,
+      ...parseSettingsFile(ofSettings, settings.join("\n"), false).problems,
+    ])
+      problems.push({ ...place, text, hint });
     files.push(...parts.map((part) => ({ ...part, isThere: here.content(part.path) === part.content })));
   }
   const isDone = files.every(({ isThere }) => isThere);

@@ -85,6 +85,7 @@ test("what computes touches neither files nor programs", () => {
     "import/authorized-keys.ts",
     "import/forced-command.ts",
     "import/plan.ts",
+    "import/target.ts",
     "import/warehouse.ts",
     "index/difference.ts",
     "keys/account.ts",

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { accountName } from "../../../src/import/account-name.ts";
 import { parseAuthorizedKeys } from "../../../src/import/authorized-keys.ts";
 import { type Found, nothingFound } from "../../../src/import/grant.ts";
-import { type Here, planImport, type Seen } from "../../../src/import/plan.ts";
+import { planImport } from "../../../src/import/plan.ts";
+import type { Here, Seen } from "../../../src/import/target.ts";
 import { nameProblem } from "../../../src/keys/account.ts";
 import { parseKeyFile } from "../../../src/keys/key-file.ts";
 import { parseSettingsFile } from "../../../src/keys/settings-file.ts";
@@ -150,8 +151,8 @@ test("what nobody has begun has nothing to move, and what is not here is left or
     "1: /a/web01 is not here, so which repositories are in it is not known",
   ]);
   expect(planned(from, server([], { look: () => ({ is: "unreadable", why: "EACCES" }) }))).toEqual([
-    "1: /a/web01 cannot be looked at (EACCES)",
-    "2: /b/db01 cannot be looked at (EACCES)",
+    "1: /a/web01 cannot be looked at: EACCES",
+    "2: /b/db01 cannot be looked at: EACCES",
   ]);
 });
 
