@@ -40,10 +40,8 @@ function resolve(folder: string | null, path: string): string | null {
   return posix.resolve(folder ?? "/", path);
 }
 
-const mostNested = 3;
-
 /** The commands of a shell's text, each in its words; null where that takes more than words, quotes, `;` and `&&`. */
-function commandsIn(text: string, nested = 0): string[][] | null {
+function commandsIn(text: string): string[][] | null {
   const commands: string[][] = [];
   let words: string[] = [];
   let word: string | null = null;
@@ -69,7 +67,7 @@ function commandsIn(text: string, nested = 0): string[][] | null {
   endCommand();
   const inner = commands.at(-1) ?? [];
   if (!/^(?:.*\/)?(?:ba|da)?sh$/.test(inner[0] ?? "") || inner[1] !== "-c") return commands;
-  const within = inner.length === 3 && nested < mostNested ? commandsIn(inner[2] ?? "", nested + 1) : null;
+  const within = inner.length === 3 ? commandsIn(inner[2]!) : null;
   return within && [...commands.slice(0, -1), ...within];
 }
 

@@ -88,6 +88,40 @@ test("keys with other rights become a second account of the same repository", ()
   ]);
 });
 
+test("where the second account's name is another's, the repository is left", () => {
+  const from = found(
+    serve("--restrict-to-repository /srv/web01", keys.me),
+    serve("--append-only --restrict-to-repository /srv/web01", keys.web),
+    serve("--restrict-to-repository /srv/Web01-full", keys.db),
+  );
+  expect(planned(from, server())).toEqual([
+    "repos/Web01-full: root@db01",
+    "1: /srv/web01 needs two accounts, because some of its keys only add, and web01-full is no free name",
+  ]);
+});
+
+test("a key that is there twice has the options of its first line, and that is told", () => {
+  const from = found(
+    `from="192.0.2.1",${serve("--restrict-to-repository /srv/web01", keys.web)}`,
+    `from="192.0.2.2",${serve("--restrict-to-repository /srv/web01", keys.web)}`,
+  );
+  expect(planned(from, server())).toEqual([
+    'repos/web01: from="192.0.2.1" root@web01',
+    "2: the key is in line 1 too, with other options",
+  ]);
+});
+
+test("no account is called default, as settings of its name are for all", () => {
+  const from = found(
+    serve("--restrict-to-path /backup", `${clientKey("p256").line} default`),
+    serve("--restrict-to-repository /backup/default", keys.web),
+  );
+  expect(planned(from, server()).slice(0, 2)).toEqual([
+    "repos/repo-default: root@web01",
+    "admins/admin-default: default",
+  ]);
+});
+
 test("the repositories in a client's folder have its name before theirs, and a single one has its name", () => {
   const from = found(
     serve("--restrict-to-path /backup/web01", keys.web),
