@@ -188,6 +188,7 @@ async function runCommand(words: string[]): Promise<number> {
     )
     .addHelpText("after", example("docker exec borgserver borgserver notify-test"))
     .action(ending(notifyTest));
+  program
     .command("import")
     .usage("FILE|FOLDER [--dry-run]")
     .summary("take over another server's keys")
