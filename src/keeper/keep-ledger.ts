@@ -10,6 +10,7 @@ import type { Settings } from "../server/settings.ts";
 import { Alarm } from "./alarm.ts";
 import { Attempts } from "./attempts.ts";
 import { inChild } from "./child.ts";
+import type { KeyProblems } from "./key-problems.ts";
 import type { Telling } from "./telling.ts";
 
 /** In milliseconds: how soon after a session's end its record is taken up, and how often other nodes' are looked for. */
@@ -27,11 +28,8 @@ const day = 24 * 3600 * 1000;
 /** How many repositories are read in one run of the reader. */
 const batch = 1000;
 
-/**
- * Keeps the ledger, and has told what it knows. Throws if it cannot be opened; what fails later is said once, and tried again.
- * @param problems gives the lines of the problems that keep changes in /sshkeys from taking effect
- */
-export async function keepLedger(settings: Settings, problems: () => readonly string[]): Promise<never> {
+/** Keeps the ledger, and has told what it knows. Throws if it cannot be opened; what fails later is said once, and tried again. */
+export async function keepLedger(settings: Settings, problems: KeyProblems): Promise<never> {
   const { ledger, aside } = Ledger.open(ledgerFile);
   if (aside)
     note(`the ledger was damaged and is now ${aside}`, "It is made anew from the sessions' records.");
@@ -65,15 +63,16 @@ class LedgerKeeper {
     "It is tried again every 30 seconds; logins and sessions go on.",
   );
   readonly #settings: Settings;
-  readonly #problems: () => readonly string[];
+  readonly #problems: KeyProblems;
   /** Null where nobody is told of anything. */
   #telling: Telling | null = null;
 
-  constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[]) {
+  constructor(settings: Settings, ledger: Ledger, problems: KeyProblems) {
     this.#settings = settings;
     this.#owner = settings.owner;
     this.#ledger = ledger;
     this.#problems = problems;
+    problems.changed = () => this.#alarm.ring();
   }
 
   /** Does what is due, then waits until there may be more. */

@@ -5,6 +5,7 @@ import { note, reportFailure, sayJson } from "../report.ts";
 import type { Settings } from "../server/settings.ts";
 import { inChild } from "./child.ts";
 import { keepLedger } from "./keep-ledger.ts";
+import { KeyProblems } from "./key-problems.ts";
 import { RevokedConnections } from "./revoked-connections.ts";
 import { watchKeyFolder } from "./watched-folder.ts";
 
@@ -12,16 +13,13 @@ import { watchKeyFolder } from "./watched-folder.ts";
 function partsOf(settings: Settings): { what: string; keep: (() => Promise<never>) | null }[] {
   const { watchEvery } = settings;
   const revoked = new RevokedConnections();
-  let problems: readonly string[] = [];
-  const tell = (lines: readonly string[]) => {
-    problems = lines;
-  };
+  const problems = new KeyProblems();
   return [
     {
       what: "watching /sshkeys",
-      keep: watchEvery === null ? null : () => watchKeyFolder(watchEvery * 1000, revoked, tell),
+      keep: watchEvery === null ? null : () => watchKeyFolder(watchEvery * 1000, revoked, problems),
     },
-    { what: "keeping the ledger", keep: () => keepLedger(settings, () => problems) },
+    { what: "keeping the ledger", keep: () => keepLedger(settings, problems) },
     { what: "ending connections of removed keys", keep: () => revoked.keep() },
   ];
 }

@@ -17,6 +17,7 @@ import { note } from "../report.ts";
 import { type Addresses, addresses, nameOfAddress, shownAddress } from "../server/addresses.ts";
 import type { Settings } from "../server/settings.ts";
 import { TellerProcess } from "../teller/teller-process.ts";
+import type { KeyProblems } from "./key-problems.ts";
 import { Publisher } from "./publisher.ts";
 
 /** What is older than this is nobody's news, in milliseconds: a ledger that is made anew reads all records again. */
@@ -31,8 +32,7 @@ export class Telling {
   readonly #told: ToldConditions;
   readonly #teller: TellerProcess;
   readonly #publisher: Publisher;
-  /** The lines of the problems that keep changes in /sshkeys from taking effect. */
-  readonly #problems: () => readonly string[];
+  readonly #problems: KeyProblems;
   #addresses: Addresses = { operator: [], accounts: {} };
   #recipients = new Recipients([], {}, () => null);
   #accounts: ReturnType<typeof accountsServed> = [];
@@ -41,7 +41,7 @@ export class Telling {
   /** How many objects repositories have, as far as sessions have changed that since they were looked at. */
   readonly #objects = new Map<string, number>();
 
-  constructor(settings: Settings, ledger: Ledger, problems: () => readonly string[]) {
+  constructor(settings: Settings, ledger: Ledger, problems: KeyProblems) {
     this.#settings = settings;
     this.#ledger = ledger;
     this.#teller = new TellerProcess(settings.statusListen, (how, pause) =>
@@ -98,7 +98,7 @@ export class Telling {
     const expected = expectations(this.#accounts, owner);
     const statuses = statusesOf(expected, this.#ledger, owner, now);
     const storage = storageNow();
-    const problems = this.#problems();
+    const problems = this.#problems.lines;
     if (this.#recipients.urls.length > 0) {
       const histories = this.#ledger.histories();
       const brokenOff = (repository: string) => histories.get(repository)?.brokenOff ?? 0;
@@ -195,8 +195,8 @@ export class Telling {
     }
     const isTriedAgain = this.#outbox.putBack(id, Date.now());
     if (this.#failing.get(url) !== reason)
-      note(`${shown} could not be reached: ${reason}`, isTriedAgain ? "It is tried again." : "");
-    else if (!isTriedAgain) note(`${shown} could not be reached; what was to be said is dropped`);
+      note(`${shown} was not told: ${reason}`, isTriedAgain ? "It is tried again." : "");
+    else if (!isTriedAgain) note(`${shown} was not told, and is not tried again: ${reason}`);
     this.#failing.set(url, reason);
   }
 }

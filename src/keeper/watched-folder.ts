@@ -8,6 +8,7 @@ import { Burst } from "./burst.ts";
 import { inChild } from "./child.ts";
 import { areLarge, isToldOf, lookAtFiles, lookAtFolders } from "./folder-look.ts";
 import { FolderWatches } from "./folder-watches.ts";
+import type { KeyProblems } from "./key-problems.ts";
 import { RemovedLately } from "./removal.ts";
 import type { RevokedConnections } from "./revoked-connections.ts";
 import type { Remembered, TakenUp } from "./take-up.ts";
@@ -31,14 +32,13 @@ const longestRetry = 600_000;
  * Takes up changes in the key folder, soon after they are made.
  * @param every how often it is looked at where the file system does not tell, in milliseconds
  * @param revoked is told when keys may have been taken away
- * @param tell is given the lines of all problems that keep changes from taking effect, whenever they are others
  */
 export async function watchKeyFolder(
   every: number,
   revoked: RevokedConnections,
-  tell: (problems: readonly string[]) => void,
+  problems: KeyProblems,
 ): Promise<never> {
-  const watched = new WatchedFolder(every, revoked, tell);
+  const watched = new WatchedFolder(every, revoked, problems);
   try {
     return await watched.keep();
   } finally {
@@ -49,7 +49,7 @@ export async function watchKeyFolder(
 class WatchedFolder {
   readonly #every: number;
   readonly #revoked: RevokedConnections;
-  readonly #tellOthers: (problems: readonly string[]) => void;
+  readonly #keyProblems: KeyProblems;
   readonly #alarm = new Alarm();
   readonly #burst = new Burst(patience);
   readonly #watches: FolderWatches;
@@ -68,9 +68,9 @@ class WatchedFolder {
   /** Before that, changes are not taken up again. */
   #restUntil = 0;
 
-  constructor(every: number, revoked: RevokedConnections, tell: (problems: readonly string[]) => void) {
+  constructor(every: number, revoked: RevokedConnections, problems: KeyProblems) {
     this.#every = every;
-    this.#tellOthers = tell;
+    this.#keyProblems = problems;
     this.#revoked = revoked;
     this.#watches = new FolderWatches(folders, () => {
       this.#burst.add(performance.now());
@@ -146,7 +146,7 @@ class WatchedFolder {
 
   #tell(problems: readonly Problem[], now: number): void {
     const { appeared, mended } = this.#told.next(problems, now);
-    if (appeared.length + mended.length > 0) this.#tellOthers(this.#told.all.map(lineOf));
+    if (appeared.length + mended.length > 0) this.#keyProblems.set(this.#told.all.map(lineOf));
     const hints = new Map(appeared.map((problem) => [lineOf(problem), problem.hint]));
     for (const line of fewOf([...hints.keys()])) note(line, hints.get(line));
     for (const line of fewOf(mended.map(lineOf))) note(`mended: ${line}`);

@@ -160,9 +160,9 @@ test("what cannot be sent waits, and no log and no command line has an address",
   );
   expect(stored).not.toMatch(/json:\/\/|ntfy:\/\//);
   await machine.ok(`pkill -f '[s]ink.py'; echo 'late-after = "1s"' >/sshkeys/settings/files`);
-  await machine.logged(
-    /address 1 of NOTIFY \(ntfy\) could not be reached: it could not be reached\. It is tried again\./,
-  );
+  await expect
+    .poll(() => machine.log, { timeout: 60_000 })
+    .toMatch(/address 1 of NOTIFY \(ntfy\) was not told: it could not be reached\s+It is tried again\./);
   machine.spawn(`exec python3 -I ${programs}/sink.py 8099 /client/sunk`);
   expect((await told(9)).at(-1)?.[1]).toMatch(/^files: late: /);
 });
