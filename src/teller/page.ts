@@ -22,19 +22,21 @@ export const rowsOfAPage = 1000;
  * All repositories in one table.
  * @param at which page, counted from 1
  * @param now in milliseconds since 1970
- * @returns null if there is no such page
  */
-export function overviewPage(state: Published | null, at: number, now: number): string | null {
+export function overviewPage(state: Published | null, at: number, now: number): string {
   const all = byUrgency(state?.repositories ?? [], ({ status }) => status);
-  const pages = Math.max(1, Math.ceil(all.length / rowsOfAPage));
-  if (!Number.isInteger(at) || at < 1 || at > pages) return null;
   const rows = all.slice((at - 1) * rowsOfAPage, at * rowsOfAPage);
+  const pages = pagesOf(state);
   return page(state, state ? `Backups on ${state.node}` : "Backups", now, [
     state && summary(state),
     rows.length > 0 ? table(rows, now) : state && html`<p>There are no repositories.</p>`,
     pages > 1 ? pageLinks(at, pages) : null,
   ]);
 }
+
+/** How many pages all repositories take. */
+export const pagesOf = (state: Published | null) =>
+  Math.max(1, Math.ceil((state?.repositories.length ?? 0) / rowsOfAPage));
 
 /** How many repositories there are, how many of them need attention, and what is to be said of the server. */
 function summary({ repositories, storage, index, problems }: Published): Html {
@@ -57,25 +59,31 @@ const problemsText = (count: number) =>
 const notice = (text: string) => html`<p class="notice">${text}</p>`;
 
 function table(rows: readonly PublishedRepository[], now: number): Html {
-  const [name, backup, ...figures] = columns;
+  const [name, backup, ...others] = columns;
   return wide(
     "repositories",
     html`<table>
 <caption id="repositories">Repositories, what is late first</caption>
-<thead><tr>${headings([name, "State", backup, "Last 30 days", ...figures])}</tr></thead>
+<thead><tr>${headings([name, "State", backup, "Last 30 days", ...others])}</tr></thead>
 <tbody>
 ${rows.map((row) => tableRow(row, now))}</tbody>
 </table>`,
   );
 }
 
-const headings = (titles: readonly string[]) => titles.map((title) => html`<th scope="col">${title}</th>`);
+const headings = (titles: readonly string[]) =>
+  titles.map(
+    (title) => html`<th scope="col"${figures.has(title) ? html` class="number"` : null}>${title}</th>`,
+  );
+
+/** What has digits below each other. */
+const figures = new Set(["Size", "Freeable", "Quota", "Received", "Sent", "Took"]);
 
 function tableRow({ status, lateAfter, days }: PublishedRepository, now: number): Html {
   const [name, backup, size, freeable, quota, check] = cellsOf(status, now) as Cells;
   return html`<tr${alarmsOf(status).length > 0 ? html` class="attention"` : null}>
 <th scope="row"><a href="${pathOf(status.repository)}">${name}</a></th>
-<td>${stateOf(status, lateAfter)}</td>
+<td class="state">${stateOf(status, lateAfter)}</td>
 <td>${timed(backup, status.lastBackup)}</td>
 <td class="figure">${sparkline(days)}</td>
 <td class="number">${size}</td>
@@ -122,12 +130,12 @@ export function repositoryPage(
   if (!found) return null;
   const { status, lateAfter, days } = found;
   return page(state, name, now, [
+    toAll,
     stateOf(status, lateAfter),
     html`<dl>${facts(status, lateAfter, now).map(([term, text]) => html`<dt>${term}</dt><dd>${text}</dd>`)}</dl>`,
     html`<figure class="large">${sparkline(days)}<figcaption class="soft">${daysText(days)}</figcaption></figure>`,
     html`<h2>Sessions</h2>`,
     sessionTable(sessions()),
-    html`<p><a href="/">All repositories</a></p>`,
   ]);
 }
 
@@ -185,7 +193,9 @@ function sessionRow(session: PublishedSession): Html {
 
 /** A page that says why there is none. */
 export const refusalPage = (state: Published | null, title: string, text: string, now: number) =>
-  page(state, title, now, [html`<p>${text}</p>`, html`<p><a href="/">All repositories</a></p>`]);
+  page(state, title, now, [toAll, html`<p>${text}</p>`]);
+
+const toAll = html`<p><a href="/">All repositories</a></p>`;
 
 /** What all pages have around them. */
 function page(state: Published | null, title: string, now: number, content: readonly Value[]): string {

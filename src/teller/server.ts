@@ -4,8 +4,9 @@ import { reasonOf } from "../failure.ts";
 import { statusAsJson } from "../ledger/status.ts";
 import { jsonLines, note } from "../report.ts";
 import { metricsText, processMetricsText } from "./metrics.ts";
-import { overviewPage, refusalPage, repositoryPage } from "./page.ts";
+import { overviewPage, pagesOf, refusalPage, repositoryPage } from "./page.ts";
 import { type Published, silence } from "./published.ts";
+import { Remembered } from "./remembered.ts";
 import { StateFile } from "./state-file.ts";
 import { styleHash } from "./style.ts";
 
@@ -16,9 +17,10 @@ import { styleHash } from "./style.ts";
  * @returns when it listens
  */
 export function serve(listen: string, folder: string): Promise<Server> {
-  const state = new StateFile(folder);
+  const answers = new Answers(folder);
   const server = createServer(limits, (request, response) => {
-    answer(request, state)
+    answers
+      .to(request)
       .catch((error): Answer => {
         note(`the page cannot be shown: ${reasonOf(error)}`);
         return plain(500, "The state cannot be shown.");
@@ -68,67 +70,90 @@ function boundConnections(server: Server): void {
 interface Answer {
   code: number;
   type: string;
-  text: string;
+  content: Buffer[];
 }
 
 const plain = (code: number, sentence: string): Answer => ({
-  ...{ code, type: "text/plain; charset=utf-8", text: `${sentence}\n` },
+  ...{ code, type: "text/plain; charset=utf-8", content: [Buffer.from(`${sentence}\n`)] },
 });
-const page = (code: number, text: string): Answer => ({ code, type: "text/html; charset=utf-8", text });
+const page = (code: number, content: string | Buffer): Answer => ({
+  ...{
+    code,
+    type: "text/html; charset=utf-8",
+    content: [typeof content === "string" ? Buffer.from(content) : content],
+  },
+});
 
-async function answer({ method, url = "" }: IncomingMessage, file: StateFile): Promise<Answer> {
-  if (method !== "GET" && method !== "HEAD") return plain(405, "Only GET and HEAD are answered.");
-  const [, path = "", query = ""] = /^([^?]*)\??(.*)$/s.exec(url) ?? [];
-  const now = Date.now();
-  const state = file.read();
-  const silent = silence(state, now);
-  const repository = /^\/repository\/([^/]+)$/.exec(path)?.[1];
-  const found =
-    path === "/"
-      ? overviewPage(state, Number(new URLSearchParams(query).get("page") ?? 1), now)
-      : repository !== undefined
-        ? pageOfRepository(repository, file, state, now)
-        : null;
-  if (found !== null) return page(200, found);
-  switch (path) {
-    case "/healthz":
-      return silent === null ? plain(200, "ok") : plain(503, silent);
-    case "/metrics":
-      return metrics(state);
-    case "/status.json":
-      return state === null ? plain(503, silent ?? "") : statusJson(state);
-    default:
-      return page(404, refusalPage(state, "Not found", "There is nothing of this name here.", now));
+/** Answers from the state as it is now. */
+class Answers {
+  readonly #file: StateFile;
+  readonly #remembered = new Remembered();
+
+  constructor(folder: string) {
+    this.#file = new StateFile(folder);
+  }
+
+  async to({ method, url = "" }: IncomingMessage): Promise<Answer> {
+    if (method !== "GET" && method !== "HEAD") return plain(405, "Only GET and HEAD are answered.");
+    const [, path = "", query = ""] = /^([^?]*)\??(.*)$/s.exec(url) ?? [];
+    const now = Date.now();
+    const state = this.#file.read();
+    switch (path) {
+      case "/":
+        return this.#overview(state, new URLSearchParams(query).get("page") ?? "1", now);
+      case "/healthz": {
+        const silent = silence(state, now);
+        return silent === null ? plain(200, "ok") : plain(503, silent);
+      }
+      case "/metrics":
+        return this.#metrics(state, now);
+      case "/status.json":
+        return this.#status(state, now);
+      default:
+        return this.#repository(state, path, now);
+    }
+  }
+
+  async #overview(state: Published | null, which: string, now: number): Promise<Answer> {
+    if (!/^[1-9][0-9]{0,5}$/.test(which) || Number(which) > pagesOf(state)) return notFound(state, now);
+    const make = () => overviewPage(state, Number(which), now);
+    return page(200, state === null ? make() : await this.#remembered.get(state, `/${which}`, now, make));
+  }
+
+  async #metrics(state: Published | null, now: number): Promise<Answer> {
+    const ofState = state && (await this.#remembered.get(state, "metrics", now, () => metricsText(state)));
+    const ofProcess = Buffer.from(await processMetricsText());
+    return {
+      ...{ code: 200, type: "text/plain; version=0.0.4; charset=utf-8" },
+      content: [...(ofState ? [ofState] : []), ofProcess],
+    };
+  }
+
+  async #status(state: Published | null, now: number): Promise<Answer> {
+    if (state === null) return plain(503, silence(state, now) ?? "");
+    const make = () =>
+      `${jsonLines(state.repositories.map(({ status }) => statusAsJson(status))).join("\n")}\n`;
+    const content = [await this.#remembered.get(state, "status", now, make)];
+    return { code: 200, type: "application/json", content };
+  }
+
+  #repository(state: Published | null, path: string, now: number): Answer {
+    const name = decoded(/^\/repository\/([^/]+)$/.exec(path)?.[1] ?? "");
+    const found = state && name ? repositoryPage(state, name, () => this.#file.sessions(name), now) : null;
+    return found === null ? notFound(state, now) : page(200, found);
   }
 }
 
-function pageOfRepository(
-  encoded: string,
-  file: StateFile,
-  state: Published | null,
-  now: number,
-): string | null {
-  const name = decoded(encoded);
-  if (name === null || state === null) return null;
-  return repositoryPage(state, name, () => file.sessions(name), now);
-}
+const notFound = (state: Published | null, now: number) =>
+  page(404, refusalPage(state, "Not found", "There is nothing of this name here.", now));
 
+/** @returns null where it is not the encoding of a text */
 function decoded(text: string): string | null {
   try {
     return decodeURIComponent(text);
   } catch {
     return null;
   }
-}
-
-async function metrics(state: Published | null): Promise<Answer> {
-  const text = `${state === null ? "" : await metricsText(state)}${await processMetricsText()}`;
-  return { code: 200, type: "text/plain; version=0.0.4; charset=utf-8", text };
-}
-
-function statusJson(state: Published): Answer {
-  const lines = jsonLines(state.repositories.map(({ status }) => statusAsJson(status)));
-  return { code: 200, type: "application/json", text: `${lines.join("\n")}\n` };
 }
 
 /** Nobody frames a page, keeps it, or is told of it, and it loads nothing but itself. */
@@ -141,12 +166,12 @@ const headers = {
   Connection: "close",
 };
 
-function send({ method }: IncomingMessage, response: ServerResponse, { code, type, text }: Answer): void {
-  const content = Buffer.from(text);
+function send({ method }: IncomingMessage, response: ServerResponse, { code, type, content }: Answer): void {
   response.writeHead(code, {
     ...headers,
     ...(code === 405 && { Allow: "GET, HEAD" }),
-    ...{ "Content-Type": type, "Content-Length": content.length },
+    ...{ "Content-Type": type, "Content-Length": content.reduce((sum, { length }) => sum + length, 0) },
   });
-  response.end(method === "HEAD" ? undefined : content);
+  if (method !== "HEAD") for (const part of content) response.write(part);
+  response.end();
 }

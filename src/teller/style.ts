@@ -24,8 +24,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; color: var(--soft); padding: 0 0 .5rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .75rem; border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; background: var(--band); white-space: nowrap; }
-tbody th { font-weight: 600; min-width: 7rem; }
-td { min-width: 5rem; }
+tbody th { font-weight: 600; min-width: 12rem; }
+.state { min-width: 12rem; }
+time { white-space: nowrap; }
 .attention > th { box-shadow: inset .25rem 0 var(--bad); }
 .attention { background: var(--bad-band); }
 ul { list-style: none; margin: 0; padding: 0; }
@@ -35,14 +36,15 @@ ul { list-style: none; margin: 0; padding: 0; }
 .number { text-align: right; white-space: nowrap; }
 .figure { width: 9rem; }
 svg { display: block; width: 7.5rem; height: 1.75rem; }
-.large svg { width: 100%; max-width: 40rem; height: auto; }
+.large svg { width: 100%; max-width: 30rem; height: auto; }
 figure { margin: 1rem 0; }
 .size { fill: var(--size); }
 .backups { stroke: var(--good); stroke-width: 4; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 1rem 0; }
 dt { color: var(--soft); }
 dd { margin: 0; }
-@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; font-size: .9375rem; } th, td { padding: .5rem .375rem; } }
+@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; font-size: .9375rem; } th, td { padding: .5rem .375rem; }
+  tbody th { min-width: 7rem; } .state { min-width: 6.5rem; } }
 `;
 
 /** The names of a sheet that a page may have, as its policy says them (Content Security Policy, hash sources). */
