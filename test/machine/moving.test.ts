@@ -46,10 +46,17 @@ case $command in
       esac
     done
     shift
-    exec unshare --mount sh -ec 'for folder in $1; do
-      to=\${folder#*:}; mkdir -p "\${to%:ro}"; mount --bind "\${folder%%:*}" "\${to%:ro}"
-      case $folder in *:ro) mount -o remount,bind,ro "\${to%:ro}" ;; esac
-    done; shift; exec "$@"' sh "$folders" "$@"
+    # First aside: a folder that is mounted may hide where another is from.
+    exec unshare --mount sh -ec 'at=0
+    for folder in $1; do
+      at=$((at + 1)); mkdir -p /run/aside/$at; mount --bind "\${folder%%:*}" /run/aside/$at
+    done
+    at=0
+    for folder in $1; do
+      at=$((at + 1)); to=\${folder#*:}; to=\${to%:ro}; mkdir -p "$to"; mount --bind /run/aside/$at "$to"
+      case $folder in *:ro) mount -o remount,bind,ro "$to" ;; esac
+    done
+    shift; exec "$@"' sh "$folders" "$@"
     ;;
 esac
 exit 64
@@ -64,9 +71,8 @@ beforeAll(async () => {
     mkdir -p /old/host-keys /client/.ssh /run/sshd /home/borg
     ssh-keygen -q -t ed25519 -N '' -C '' -f ${known}
     for port in 2022 2222; do echo "[${host}]:$port $(cat ${known}.pub)"; done >/client/known_hosts
-    for user in borg borgwarehouse; do
-      useradd --home-dir /home/$user --shell /bin/sh --password '*' $user
-    done`);
+    cp /etc/passwd /old/passwd
+    for user in borg borgwarehouse; do echo "$user:*:2000:2000::/home/$user:/bin/sh" >>/old/passwd; done`);
   // An account's borg is Debian's, and not this server's.
   await machine.write(
     "/old/sshd_config",
@@ -87,10 +93,10 @@ SetEnv PATH=/usr/bin:/bin
 afterAll(() => machine?.stop());
 
 beforeEach(async () => {
-  await machine.ok(`umount -q /backup /home/borg/backups || true
+  await machine.ok(`umount -q /backup /home/borg/backups /home/borgwarehouse/repos || true
     rm -rf /moves /old/sshkeys /old/backup* /old/config /old/ssh /old/repos /old/authorized_keys /srv/borg /home/*/.ssh
-    rm -rf /sshkeys/repos*/* /sshkeys/admins/* /sshkeys/settings /repos/*
-    update-borgusers; mkdir -p /home/borg/.ssh`);
+    rm -rf /sshkeys/repos*/* /sshkeys/admins/* /sshkeys/settings/* /repos/*
+    update-borgusers; mkdir -p /home/borg/.ssh /srv/borg`);
 });
 
 /** A client's key, new each time. @returns its public line */
@@ -105,13 +111,15 @@ function clientOf(name: string): Record<string, string> {
   return env;
 }
 
-/** Runs what clients do while the other server serves, and stops it. */
+/** Runs what clients do while the other server serves, which has its account `borg` alone, and stops it. */
 async function throughOldServer(home: string, work: () => Promise<void>): Promise<void> {
-  await machine.ok(
-    `user=$(basename ${home}); chown -R $user: ${home} /old; /usr/sbin/sshd -f /old/sshd_config`,
-  );
-  await work();
-  await machine.ok("kill $(cat /run/old-sshd.pid)");
+  await machine.ok(`chown -R 2000:2000 ${home} /old /srv/borg
+    unshare --mount sh -ec 'mount --bind /old/passwd /etc/passwd; exec /usr/sbin/sshd -f /old/sshd_config'`);
+  try {
+    await work();
+  } finally {
+    await machine.ok("kill $(cat /run/old-sshd.pid)");
+  }
 }
 
 /** A client's first backup, by which its borg knows the repository at this URL. */
@@ -127,7 +135,7 @@ async function move(heading: string, name: string, from: string): Promise<void> 
   const url = `ssh://web01@${host}:2222/repos/web01`;
   await runBlock(server!);
   const section = doc.slice(doc.indexOf(`## ${heading}\n`));
-  const [, line] = /`moves` has a line such as `(.*)`/.exec(section)!;
+  const [, line] = /`moves` has a line such as `(.*?)`/.exec(section)!;
   expect((await machine.ok("cat /moves")).split("\n")).toContain(line);
   expect(section.slice(0, section.indexOf("\n## ") >>> 0)).toContain(`\`${from}\``);
 
@@ -252,12 +260,11 @@ test("clients of BorgWarehouse", async () => {
   const accounts = await machine.ok("index list");
   expect(accounts).toMatch(/web01 .*quota 20G, late after 25h/);
   expect(accounts).toMatch(/Data-base-prod .*appendonly.*quota 30G/);
-  await machine.ok(`umount ${pool}`);
 });
 
 test("clients of sshd with an authorized_keys of forced commands", async () => {
   const [web, db, me] = [await key("web01"), await key("db01"), await key("me")];
-  await machine.ok("mkdir -p /srv/borg/web01 /srv/borg/db01; chown -R borg: /srv/borg");
+  await machine.ok("mkdir -p /srv/borg/web01 /srv/borg/db01");
   const serve = (words: string) => `restrict,command="borg serve ${words}"`;
   const lines = [
     `${serve("--append-only --restrict-to-repository /srv/borg/web01")},from="127.0.0.0/8" ${web}`,
@@ -270,6 +277,7 @@ test("clients of sshd with an authorized_keys of forced commands", async () => {
     await backUp("web01", from);
     await backUp("db01", `ssh://borg@${host}:2022/srv/borg/db01`);
   });
+  await machine.ok("mkdir /repos/web01"); // as the server does that takes up the keys before the repositories are moved
   await move("sshd and authorized_keys", "web01", from);
   expect(await listed("db01", "db01")).toBe("old\n");
   const full = await machine.run(
@@ -296,6 +304,10 @@ test("a mistake stops everything, a trial writes nothing, and what is there is l
   expect(await files()).toBe("");
 
   const both = `${line("web01", web)}${line("db01", db)}`;
+  await machine.ok(
+    "mkdir -p /srv/borg/web01 /srv/borg/db01; for name in web01 db01; do borg init -e none /srv/borg/$name; done",
+    { env: clientOf("web01") },
+  );
   const moves = "mv -T /srv/borg/web01 /repos/web01\nmv -T /srv/borg/db01 /repos/db01\n";
   expect(await run(both, "- --dry-run")).toEqual({
     code: 0,
