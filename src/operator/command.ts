@@ -88,7 +88,7 @@ async function runCommand(words: string[]): Promise<number> {
   index
     .command("rebuild")
     .usage("[--full]")
-    .summary("publish changed keys, no directories")
+    .summary("publish changed keys alone")
     .description(
       "Reads the files in /sshkeys that changed, and publishes their keys and accounts. The next login sees them, and what removed keys still have open is ended. Makes no repository directories, as update-borgusers does.",
     )

@@ -101,6 +101,7 @@ describe("index", () => {
     ["status", "status [NAME...] [--json] [--check]"],
     ["borgserver sessions", "borgserver sessions [NAME...] [--json]"],
     ["borgserver manifests", "borgserver manifests NAME [--restore N]"],
+    ["borgserver import", "borgserver import FILE|FOLDER [--dry-run]"],
   ])("%s --help says how it is typed, with an example", async (command, usage) => {
     const help = await machine.ok(`${command} --help`);
     expect(help).toMatch(/^Usage: .*\n\n[A-Z].*\n/);
