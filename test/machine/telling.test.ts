@@ -159,10 +159,10 @@ test("what cannot be sent waits, and no log and no command line has an address",
     "strings -a /var/lib/borgserver/ledger.sqlite* /var/lib/borgserver/index.sqlite || true",
   );
   expect(stored).not.toMatch(/json:\/\/|ntfy:\/\//);
-  await machine.ok(`pkill -f '[s]ink.py'; echo 'late-after = "1s"' >/sshkeys/settings/files`);
+  await machine.ok(`pkill -f '[s]ink.py'; echo 'late-after = "1s"' >>/sshkeys/settings/files`);
   await expect
     .poll(() => machine.log, { timeout: 60_000 })
-    .toMatch(/address 1 of NOTIFY \(ntfy\) was not told: it could not be reached\s+It is tried again\./);
+    .toMatch(/address 1 of NOTIFY \(ntfy\) was not told: it could not be reached[.\s]+It is tried again\./);
   machine.spawn(`exec python3 -I ${programs}/sink.py 8099 /client/sunk`);
   expect((await told(9)).at(-1)?.[1]).toMatch(/^files: late: /);
 });
