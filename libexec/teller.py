@@ -54,7 +54,9 @@ def main() -> None:
         lacks.append("system calls are not filtered (seccomp, python3-seccomp)")
     if is_first and lacks:
         print(f"borgserver: the teller is not fully confined: {'; '.join(lacks)}", file=sys.stderr, flush=True)
-    wall.close_in([*wall.NETWORK, ("run", "/opt/apprise"), ("read", PUBLISHED)], reaches=True)
+    # The runtime reads its own memory map when it begins.
+    own: list[wall.Rule] = [("run", "/opt/apprise"), ("read", PUBLISHED), ("read", "/proc/self")]
+    wall.close_in([*wall.NETWORK, *own], reaches=True)
     environment = {"PATH": "/usr/local/bin:/usr/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
     os.execve(PROGRAM, [PROGRAM, "tell"], environment)
 

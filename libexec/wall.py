@@ -50,7 +50,7 @@ SYSTEM: list[Rule] = [
 
 # What programs need that speak with the network: themselves, names (nsswitch.conf(5), resolver(5)) and certificates.
 NETWORK: list[Rule] = [
-    *(("run", "/usr"), ("tty", "/dev/null"), ("read", "/dev/urandom"), ("read", "/proc/self")),
+    *(("run", "/usr"), ("tty", "/dev/null"), ("read", "/dev/urandom")),
     *(("read", f"/etc/{name}") for name in ("ld.so.cache", "localtime", "ssl", "passwd", "group", "services")),
     *(("read", f"/etc/{name}") for name in ("nsswitch.conf", "resolv.conf", "hosts", "host.conf", "gai.conf")),
 ]

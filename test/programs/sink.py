@@ -1,13 +1,16 @@
 """
 A server that takes whatever is posted, as ntfy, a webhook and healthchecks.io do, and writes a line of JSON for each request
-into a file. Where the path ends in a number of three digits, it answers with that; /slow never answers; /to/URL leads there.
+into a file. Where the path ends in a number of three digits, it answers with that; /slow never answers; /drip answers a byte
+a second; /to/URL leads there.
 
     sink.py PORT FILE
 """
 
+import contextlib
 import http.server
 import json
 import re
+import socket
 import sys
 import time
 from urllib.parse import unquote
@@ -20,6 +23,12 @@ class Sink(http.server.BaseHTTPRequestHandler):
             file.write(json.dumps({"path": self.path, "body": body}) + "\n")
         if self.path == "/slow":
             time.sleep(600)
+        if self.path == "/drip":
+            with contextlib.suppress(OSError):
+                for byte in b"HTTP/1.0 200 " + b"x" * 600:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(1)
+            return
         code = re.search(r"/([1-5][0-9]{2})$", self.path)
         there = re.fullmatch(r"/to/(.*)", self.path)
         self.send_response(307 if there else int(code[1]) if code else 200)
@@ -34,5 +43,9 @@ class Sink(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6  # and IPv4
+
+
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Sink).serve_forever()
+    Server(("::", int(sys.argv[1])), Sink).serve_forever()
