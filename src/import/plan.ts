@@ -7,7 +7,7 @@ import type { Problem } from "../problem.ts";
 import { type Role, roles } from "../role.ts";
 import { accountName } from "./account-name.ts";
 import type { Found, Grant } from "./grant.ts";
-import { type Here, isWithin, namesOf, pathsOf, type Target, targetsOf } from "./target.ts";
+import { foldersOf, type Here, namesOf, pathsOf, type Target, targetsOf } from "./target.ts";
 
 export interface PlannedFile {
   /** Below the key folder. */
@@ -45,9 +45,9 @@ export function planImport(found: Found, here: Here): Plan {
     remarks: [...found.remarks],
     problems: [...found.problems],
   };
-  const admins = found.grants.filter((grant) => holdsAllOthers(grant, found.grants));
+  const admins = adminsOf(found.grants);
   const targets = targetsOf(
-    found.grants.filter((grant) => !admins.includes(grant)),
+    found.grants.filter((grant) => !admins.has(grant)),
     found.grants,
     here,
     plan,
@@ -58,16 +58,21 @@ export function planImport(found: Found, here: Here): Plan {
     const draft = draftOf(target, name, used, here, plan);
     if (draft) settle(draft, here, plan);
   }
-  for (const draft of adminDrafts(admins, used, here, plan)) settle(draft, here, plan);
+  for (const draft of adminDrafts([...admins], used, here, plan)) settle(draft, here, plan);
   return plan;
 }
 
-/** Whether a key may do everything in a folder that holds what all other keys open: an admin, in the words of this server. */
-function holdsAllOthers(grant: Grant, grants: readonly Grant[]): boolean {
-  const [open] = grant.opens;
-  if (!open || grant.opens.length > 1 || open.isRepository || grant.isAppendOnly) return false;
-  const others = pathsOf(grants).filter((path) => path !== open.path);
-  return others.length > 0 && others.every((path) => isWithin(path, open.path));
+/** The keys that may do everything in a folder that holds what all others open: admins, in the words of this server. */
+function adminsOf(grants: readonly Grant[]): Set<Grant> {
+  const paths = pathsOf(grants);
+  const folders = foldersOf(paths);
+  return new Set(
+    grants.filter(({ opens: [open, ...more], isAppendOnly }) => {
+      if (!open || more.length > 0 || open.isRepository || isAppendOnly || !folders.has(open.path))
+        return false;
+      return paths.every((path) => path === open.path || path.startsWith(`${open.path}/`));
+    }),
+  );
 }
 
 /** The accounts of a repository: one for the keys that only add, one for those that may do everything; null if they have no name. */

@@ -44,9 +44,17 @@ interface Told {
 
 type Open = Grant["opens"][0];
 
-export const isWithin = (path: string, folder: string) => path.startsWith(`${folder}/`);
 export const pathsOf = (grants: readonly Grant[]) =>
   grants.flatMap(({ opens }) => opens.map(({ path }) => path));
+
+/** All folders that paths are in, at whatever depth. */
+export function foldersOf(paths: Iterable<string>): Set<string> {
+  const folders = new Set<string>();
+  for (const path of paths)
+    for (let each = posix.dirname(path); each !== "/" && !folders.has(each); each = posix.dirname(each))
+      folders.add(each);
+  return folders;
+}
 
 /** The repositories that keys open. @param all also the keys that open all of them */
 export function targetsOf(
@@ -57,7 +65,8 @@ export function targetsOf(
 ): Target[] {
   const targets = new Map<string, Target>();
   const paths = new Set(pathsOf(all));
-  const isShared = (path: string) => paths.size === 1 || [...paths].some((other) => isWithin(other, path));
+  const folders = foldersOf(paths);
+  const isShared = (path: string) => paths.size === 1 || folders.has(path);
   for (const grant of grants)
     for (const open of grant.opens) {
       const opened = repositoriesOf(open, all.length > 1 && isShared(open.path), here);
