@@ -360,13 +360,23 @@ def _bytes(count: int) -> str:
     return f"{number:.0f} {units[0]}" if units[0] == "B" else f"{number:.1f} {units[0]}"
 
 
+_said = ""
+
+
 def collect() -> list[int]:
     """Makes the lines of the sessions whose process is gone. @returns the numbers of those that run"""
+    global _said
     running: list[int] = []
     at = folder()
     try:
         names = sorted(os.listdir(f"{at}/open"))
+        _said = ""
     except FileNotFoundError:
+        return running
+    except OSError as error:  # network storage may be away; what lies there waits
+        if str(error) != _said:
+            print(f"borgserver: what sessions did cannot be read: {error}", file=sys.stderr, flush=True)
+        _said = str(error)
         return running
     for name in names:
         path = f"{at}/open/{name}"
