@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { conditionsOf } from "../alerts/condition.ts";
 import { deletionIn } from "../alerts/deletion.ts";
 import { eventMessage, newsMessage } from "../alerts/message.ts";
-import { newsOf } from "../alerts/news.ts";
+import { newsOf, type Told } from "../alerts/news.ts";
 import { type Content, Outbox, type Waiting } from "../alerts/outbox.ts";
 import { Recipients } from "../alerts/recipients.ts";
 import { ToldConditions } from "../alerts/told-conditions.ts";
@@ -102,7 +102,11 @@ export class Telling {
     if (this.#recipients.urls.length > 0) {
       const histories = this.#ledger.histories();
       const brokenOff = (repository: string) => histories.get(repository)?.brokenOff ?? 0;
-      this.#say(newsOf(conditionsOf(statuses, brokenOff, { storage, problems }), this.#told.all(), now), now);
+      const conditions = conditionsOf(statuses, brokenOff, { storage, problems });
+      const told = this.#told.all();
+      const news = newsOf(conditions, told, now);
+      // Most of the time nothing is to be written, and a disk may sleep.
+      if (!isSameAs(news.told, told)) this.#say(news, now);
     }
     if (statusListen !== null) this.#teller.start(performance.now());
     this.#send(now);
@@ -200,6 +204,14 @@ export class Telling {
     this.#failing.set(url, reason);
   }
 }
+
+/** Whether people know of the same: whatever is said is told at another time than before. */
+function isSameAs(one: readonly Told[], other: readonly Told[]): boolean {
+  const keys = new Set(other.map(keyOf));
+  return one.length === other.length && one.every((each) => keys.has(keyOf(each)));
+}
+
+const keyOf = ({ kind, subject, level, said }: Told) => JSON.stringify([kind, subject, level, said]);
 
 /** Of the file system that /repos lies on, in bytes; null where it does not say. */
 function storageNow(): { free: number; size: number } | null {
