@@ -133,9 +133,7 @@ test("problems of the server are said before the table", () => {
 test("ten thousand repositories are pages of a thousand, what needs attention on the first", () => {
   const all = Array.from({ length: 10_000 }, (_, at) => repository(`web${at}`, now, { late: at === 9_999 }));
   const state = published(all, now);
-  const began = performance.now();
   const page = overviewPage(state, 1, now);
-  expect(performance.now() - began).toBeLessThan(2000);
   expect(rowsOf(page)).toHaveLength(rowsOfAPage);
   expect(rowsOf(page)[0]!.slice(0, 2)).toEqual(["web9999", "late"]);
   expect(page).toContain('<strong aria-current="page">1</strong> <a href="/?page=2">2</a>');
