@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import packageJson from "../../package.json" with { type: "json" };
 import { readAccountFiles } from "../accounts/account-files.ts";
@@ -7,7 +7,7 @@ import { gidOfAccount } from "../accounts/system-accounts.ts";
 import { countIndex } from "../index/read.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Expectation, Status } from "../ledger/status.ts";
-import { indexFile, publishedFolder } from "../paths.ts";
+import { indexFile, publishedFolder, settingsFile } from "../paths.ts";
 import type { Settings } from "../server/settings.ts";
 import { type Published, publishedDays } from "../teller/published.ts";
 import { inChild } from "./child.ts";
@@ -76,6 +76,7 @@ export class Publisher {
         problems,
         storage,
       },
+      settings: statSync(settingsFile, { throwIfNoEntry: false })?.mtimeMs ?? null,
       repositories: statuses.map((status) => ({
         status,
         lateAfter: lateAfter.get(status.repository) ?? null,

@@ -46,7 +46,10 @@ const gaugesOf = (registry: Registry) => (name: string, help: string, value: num
   if (value !== null) new Gauge({ name, help, registers: [registry] }).set(value);
 };
 
-function serverMetrics(registry: Registry, { made, version, index, problems, storage }: Published): void {
+function serverMetrics(
+  registry: Registry,
+  { made, version, index, settings, problems, storage }: Published,
+): void {
   const gauge = gaugesOf(registry);
   new Gauge({
     ...{ name: "borgserver_build_info", help: "The version of the server", labelNames: ["version"] },
@@ -59,6 +62,11 @@ function serverMetrics(registry: Registry, { made, version, index, problems, sto
     "borgserver_index_published_timestamp_seconds",
     "When the keys and settings that are in force were published",
     seconds(index?.published ?? null),
+  );
+  gauge(
+    "borgserver_settings_timestamp_seconds",
+    "When the settings of the environment were read, at the server's start",
+    seconds(settings),
   );
   gauge("borgserver_problems", "Problems in /sshkeys that keep changes from taking effect", problems);
   gauge("borgserver_storage_free_bytes", "Free space of the storage of /repos", storage?.free ?? null);

@@ -15,6 +15,8 @@ export interface Published {
   version: string;
   /** Null where the index cannot answer. */
   index: { accounts: number; keys: number; published: number } | null;
+  /** When the settings of the environment were read: at the server's start. */
+  settings: number | null;
   /** How many problems in /sshkeys keep changes from taking effect. */
   problems: number;
   /** Of the file system that /repos lies on. */

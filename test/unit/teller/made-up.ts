@@ -42,6 +42,7 @@ export function published(
   return {
     ...{ made: now, node: "backup", version: "0.1.0", problems: 0, repositories },
     index: { accounts: repositories.length, keys: repositories.length, published: now - 100 * hour },
+    settings: now - 200 * hour,
     storage: { free: 1.2e12, size: 4e12 },
     ...rest,
   };

@@ -61,6 +61,7 @@ test("the server's figures", async () => {
     ...{ borgserver_state_timestamp_seconds: at, borgserver_problems: 3 },
     ...{ borgserver_accounts: 0, borgserver_keys: 0 },
     borgserver_index_published_timestamp_seconds: at - 100 * hour,
+    borgserver_settings_timestamp_seconds: at - 200 * hour,
     ...{ borgserver_storage_free_bytes: 1.2e12, borgserver_storage_size_bytes: 4e12 },
   });
 });
