@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import resource
 import socket
 import sys
 import threading
@@ -35,6 +36,8 @@ sys.path.pop(0)
 MESSAGE, PING = 30, 10
 
 MOST_REDIRECTS = 3
+
+MEMORY = 512 << 20  # bytes; it takes a tenth of that
 
 KINDS = {
     "info": apprise.NotifyType.INFO,
@@ -254,6 +257,7 @@ def main() -> None:
     # As the teller, but without programs and without what the page shows: the one who gets a message is not to get that.
     rules = [("read" if rights == "run" else rights, path) for rights, path in wall.NETWORK]
     wall.close_in([*rules, ("read", "/opt/apprise")], narrow=False)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # whatever an answer is long
     sys.addaudithook(guard)
     answer = os.dup(1)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for a library that prints

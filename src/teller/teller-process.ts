@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import type { Message } from "../alerts/message.ts";
 import { libraryFolder } from "../paths.ts";
-import { note } from "../report.ts";
+import { heading, note } from "../report.ts";
+import { readFewLines } from "./few-lines.ts";
 
 /** Something that the teller is to send. */
 export type Order = ({ send: Message & { urls: string[] } } | { ping: { url: string; failed: boolean } }) & {
@@ -12,6 +12,13 @@ export type Order = ({ send: Message & { urls: string[] } } | { ping: { url: str
 
 /** How many orders it works on at once; more are not handed to it. */
 export const ordersAtOnce = 4;
+
+/** How many lines a minute are taken from it: a busy one says fewer. */
+const mostAnswers = 1000;
+const mostRemarks = 20;
+
+/** How long an order may take, in milliseconds: one that does not answer then is ended. It gives up on an address sooner. */
+const patience = 120_000;
 
 /** How long one that ended soon is left alone, in milliseconds: twice as long each time. */
 const shortest = 1000;
@@ -25,6 +32,8 @@ export class TellerProcess {
   #startable = 0;
   #pause = shortest;
   #next = 1;
+  /** Whether it has been said that it serves no page. */
+  #hasFailed = false;
   readonly #open = new Map<number, (reason: string | null | undefined) => void>();
 
   /**
@@ -50,12 +59,21 @@ export class TellerProcess {
   start(now: number): void {
     if (this.#process || now < this.#startable) return;
     const child = spawn("/usr/bin/python3", ["-I", `${libraryFolder}/teller.py`], {
-      stdio: ["pipe", "pipe", "inherit"],
+      stdio: "pipe",
       env: {},
       cwd: "/",
     });
     this.#process = child;
-    createInterface({ input: child.stdout }).on("line", (line) => this.#answered(line));
+    this.#hasFailed = false;
+    readFewLines(
+      child.stdout,
+      mostAnswers,
+      (line) => this.#answered(line),
+      () => child.kill("SIGKILL"),
+    );
+    readFewLines(child.stderr, mostRemarks, heading, () =>
+      note("what the teller says beyond that is left out"),
+    );
     child.stdin.on("error", () => {}); // it has ended, and its exit says so
     child.on("error", () => {});
     child.on("close", (code, signal) => this.#ended(child, now, signal ?? `${code}`));
@@ -73,7 +91,12 @@ export class TellerProcess {
     const id = this.#next;
     this.#next += 1;
     return new Promise((resolve) => {
-      this.#open.set(id, resolve);
+      const child = this.#process;
+      const deadline = setTimeout(() => child?.kill("SIGKILL"), patience);
+      this.#open.set(id, (result) => {
+        clearTimeout(deadline);
+        resolve(result);
+      });
       this.#write({ id, ...order });
     });
   }
@@ -90,7 +113,10 @@ export class TellerProcess {
     } catch {
       return;
     }
-    if (typeof said.failed === "string") note(`the page cannot be served: ${said.failed.slice(0, 200)}`);
+    if (typeof said.failed === "string" && !this.#hasFailed) {
+      this.#hasFailed = true;
+      note(`the page cannot be served: ${said.failed.slice(0, 200)}`);
+    }
     const settle = this.#open.get(said.id as number);
     if (!settle) return;
     this.#open.delete(said.id as number);

@@ -24,6 +24,7 @@ beforeAll(async () => {
      for address in fd00:ec2::254/128 fd12:3456::1/128 64:ff9b::7f00:1/128; do ip addr add $address dev lo nodad; done
      printf '127.0.0.1 sneaky.example\\n${far} far.example\\n169.254.169.254 metadata.example\\n' >>/etc/hosts`,
   );
+  await machine.drop("repos/web", "repos/db");
   machine.spawn(`exec python3 -I ${programs}/sink.py ${port} /client/sunk`);
   machine.spawn(`exec ip netns exec far python3 -I ${programs}/sink.py ${port} /client/sunk-far`);
   await machine.ok(
@@ -319,7 +320,6 @@ describe("notify-test", () => {
   });
 
   test("says that there is nothing to try", async () => {
-    await machine.drop("repos/web", "repos/db");
     await restart({});
     expect(await tried()).toMatchObject({
       ...{ code: 4, stdout: "" },
@@ -423,6 +423,32 @@ describe("a teller that was taken over", () => {
       expect(walls).toContain(name);
     expect(walls.length).toBeLessThan(asRoot.length / 2);
   });
+
+  test("fills neither the log nor the keeper's memory", async () => {
+    await machine.stopServer();
+    await machine.write(
+      "/usr/local/lib/attack/flood",
+      `#!/usr/bin/python3
+import os
+for _ in range(500): os.write(1, b'{"failed": "flooded"}\\n')
+for _ in range(5000): os.write(2, b"flooded\\n")
+while True: os.write(1, b"x" * 1000000)
+`,
+    );
+    await machine.ok(
+      `chmod 755 /usr/local/lib/attack/flood
+       cp ${lib}/teller.py /client/whole.py && sed -i 's#^PROGRAM = .*#PROGRAM = "/usr/local/lib/attack/flood"#' ${lib}/teller.py`,
+    );
+    expect(await machine.startServer({ STATUS_LISTEN: "127.0.0.1:9100" })).toBeNull();
+    await machine.logged(/the teller ended \(SIGKILL\); it is started again in 2 s/);
+    expect(machine.log.match(/flooded/g)?.length).toBe(21);
+    expect(machine.log).toContain("borgserver: the page cannot be served: flooded\n");
+    expect(machine.log).toContain("borgserver: what the teller says beyond that is left out\n");
+    const most = await machine.ok("grep VmHWM /proc/$(pgrep -of 'borgserver keep')/status");
+    expect(Number(/[0-9]+/.exec(most)?.[0])).toBeLessThan(300_000);
+    await machine.stopServer();
+    await machine.ok(`mv /client/whole.py ${lib}/teller.py`);
+  }, 60_000);
 
   test("is closed in by what there is, where the kernel has no Landlock, and that is said once a start", async () => {
     await machine.ok(
