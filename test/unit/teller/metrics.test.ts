@@ -37,7 +37,9 @@ test("a repository's figures are in base units, and times are timestamps", async
 
 test("what is not known has no sample", async () => {
   const its = repository("new", now, unknown, { lateAfter: null, totals: [] });
-  const samples = samplesOf(await metricsText(published([its], now, { index: null, settings: null, storage: null })));
+  const samples = samplesOf(
+    await metricsText(published([its], now, { index: null, settings: null, storage: null })),
+  );
   expect(samples).toEqual({
     'borgserver_build_info{version="0.1.0"}': 1,
     borgserver_state_timestamp_seconds: at,
