@@ -1,3 +1,4 @@
+import { jsonObject } from "../json-object.ts";
 import { type Role, roleNames } from "../role.ts";
 
 /** What borg command a session was (kind_of in libexec/record.py). */
@@ -45,7 +46,7 @@ export interface SessionRecord {
 
 /** Reads a line. @returns null if it is not one: nothing that lies on a storage that others may write to is trusted */
 export function parseRecord(line: string): SessionRecord | null {
-  const said = objectIn(line);
+  const said = jsonObject(line);
   if (said === null) return null;
   const text = (name: string) => {
     const value = said[name];
@@ -91,13 +92,4 @@ const longestText = 4096;
 /** Repositories lie side by side: the first name below /repos is the repository's. */
 function repositoryIn(path: string | null): string | null {
   return /^\/repos\/([^/]+)/.exec(path ?? "")?.[1] ?? null;
-}
-
-function objectIn(line: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import { jsonObject } from "../json-object.ts";
 import { publishedFolder } from "../paths.ts";
 import { exitCode } from "../problem.ts";
 import { atOnce, sendOne } from "./sender.ts";
@@ -31,7 +32,7 @@ export async function tell(): Promise<number> {
     };
     createInterface({ input: process.stdin })
       .on("line", (line) => {
-        const order = objectIn(line);
+        const order = jsonObject(line);
         if (!order) return;
         if ("listen" in order) {
           if (typeof order.listen !== "string" || isServing) return;
@@ -51,13 +52,4 @@ export async function tell(): Promise<number> {
 
 function say(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-function objectIn(line: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
 }
