@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import packageJson from "../../package.json" with { type: "json" };
@@ -9,7 +8,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { Expectation, Status } from "../ledger/status.ts";
 import { indexFile, publishedFolder, settingsFile } from "../paths.ts";
 import type { Settings } from "../server/settings.ts";
-import { type Published, publishedDays } from "../teller/published.ts";
+import { nameOfSessions, type Published, publishedDays } from "../teller/published.ts";
 import { inChild } from "./child.ts";
 
 /** What is published, as it was found just now. */
@@ -43,6 +42,13 @@ export class Publisher {
   /** A session of this repository was taken up. */
   changed(repository: string): void {
     this.#changed?.add(repository);
+  }
+
+  /** When what sessions changed is to be published, in milliseconds since 1970. */
+  get due(): number {
+    return this.#changed !== null && this.#changed.size > 0
+      ? this.#last + shortest
+      : Number.POSITIVE_INFINITY;
   }
 
   /** @param now in milliseconds since 1970 */
@@ -90,8 +96,7 @@ export class Publisher {
     let count = 0;
     for (const repository of repositories) {
       const sessions = this.#ledger.sessions([repository], fewSessions).map(({ key: _, ...rest }) => rest);
-      const name = createHash("sha256").update(repository).digest("hex");
-      write(`${publishedFolder}/sessions/${name}.json`, sessions, group);
+      write(`${publishedFolder}/sessions/${nameOfSessions(repository)}`, sessions, group);
       count += 1;
       if (count % batch === 0) await new Promise((resolve) => setImmediate(resolve)); // others wait too
     }

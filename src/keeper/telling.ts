@@ -114,10 +114,12 @@ export class Telling {
       await this.#publisher.publish({ statuses, expected, storage, problems: problems.length }, now);
   }
 
-  /** When there is something to send, in milliseconds since 1970. */
+  /** When there is something to send or to show, in milliseconds since 1970. */
   get due(): number {
-    if (this.#teller.isBusy) return Number.POSITIVE_INFINITY;
-    return Math.max(this.#outbox.nextDue(), Date.now() + this.#teller.rests(performance.now()));
+    const sending = this.#teller.isBusy
+      ? Number.POSITIVE_INFINITY
+      : Math.max(this.#outbox.nextDue(), Date.now() + this.#teller.rests(performance.now()));
+    return Math.min(sending, this.#publisher.due);
   }
 
   #say(news: ReturnType<typeof newsOf>, now: number): void {
