@@ -51,9 +51,11 @@ export class Machine {
   /**
    * A machine with borgserver installed.
    * @param binds folders of this machine to be seen there, each DIR:PATH
+   * @param packages further Debian packages, separated by spaces
    */
-  static start({ hostname = "backup", binds = [] as string[] } = {}): Promise<Machine> {
+  static start({ hostname = "backup", binds = [] as string[], packages = "" } = {}): Promise<Machine> {
     const options = ["--hostname", hostname, ...binds.flatMap((bind) => ["--bind", bind])];
+    if (packages) options.push("--with", packages);
     return Machine.#start(new Machine("machine", options, `${root}/libexec/install`));
   }
 

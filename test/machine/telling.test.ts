@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Machine, programs } from "./machine.ts";
@@ -5,6 +6,7 @@ import { Machine, programs } from "./machine.ts";
 /** What the server says by itself: three repositories, one late, one damaged, one full, and those who are told. */
 
 let machine: Machine;
+const root = join(import.meta.dirname, "../..");
 const environment = {
   WATCH_EVERY: "2s",
   NOTIFY: "ntfy://127.0.0.1:8099/everything json://127.0.0.1:8099/hook",
@@ -13,9 +15,11 @@ const environment = {
   METRICS_FILE: "/metrics/borgserver.prom",
 };
 beforeAll(async () => {
+  mkdirSync(`${root}/build/screenshots`, { recursive: true });
   machine = await Machine.start({
     hostname: "backup1",
-    binds: [`${join(import.meta.dirname, "../../build/apprise")}:/opt/apprise`],
+    binds: [`${root}/build/apprise:/opt/apprise`, `${root}/build/screenshots:/screenshots`],
+    packages: "chromium prometheus", // the same as for test/teller
   });
   machine.spawn(`exec python3 -I ${programs}/sink.py 8099 /client/sunk`);
   await machine.ok("mkdir /metrics");
@@ -97,6 +101,32 @@ test("late, damaged, full: each is said once, to each that is to be told", { tim
 
   // The account's own address was told of its own repository alone.
   expect(await messages("/of-web")).toHaveLength(1);
+});
+
+test("Prometheus alerts of the same three by the rules of docs, and the page shows what is late first", {
+  timeout: 120_000,
+}, async () => {
+  const metrics = `python3 -c 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:9100/metrics").read().decode(), end="")'`;
+  expect(await machine.run(`${metrics} | promtool check metrics`)).toEqual({
+    code: 0,
+    stdout: "",
+    stderr: "",
+  });
+  const alerts = await machine.ok(
+    `python3 ${programs}/alerts.py 127.0.0.1:9100 ${root}/docs/prometheus/alerts.yml`,
+  );
+  expect(alerts).toBe("BorgBackupLate web\nBorgQuotaNearlyFull files\nBorgRepositoryDamaged db\n");
+
+  const chromium = "chromium --headless --no-sandbox --disable-gpu --window-size=1240,640";
+  const page = await machine.ok(`${chromium} --dump-dom http://127.0.0.1:9100/ 2>/dev/null`);
+  const names = [...page.matchAll(/<th scope="row"><a [^>]*>([^<]*)</g)].map(([, name]) => name);
+  expect(names).toEqual(["web", "db", "files", "log"]);
+  expect(page).toMatch(/<li class="bad">late<[\s\S]*<li class="bad">damaged: [\s\S]*10\.0 MB 9[67] %</);
+  for (const [file, path] of [
+    ["live", ""],
+    ["live-repository", "repository/db"],
+  ])
+    await machine.ok(`${chromium} --screenshot=/screenshots/${file}.png http://127.0.0.1:9100/${path} 2>&1`);
 });
 
 test("a restart repeats nothing", { timeout: 120_000 }, async () => {
