@@ -217,6 +217,21 @@ describe("what settings files name", () => {
     await sunk("/client/sunk-far");
   }, 60_000);
 
+  test("is judged by where it leads each time, however often a name server changes its mind", async () => {
+    machine.spawn(`exec python3 -I ${programs}/name_server.py ${far} 127.0.0.1 ${far} 169.254.169.254`);
+    await machine.ok(
+      "until ss -Hluan sport = 53 | grep -q .; do sleep 0.05; done; rm -f /etc/resolv.conf; echo nameserver 127.0.0.1 >/etc/resolv.conf",
+    );
+    const changing = (isPrivate: boolean) =>
+      results(Array.from({ length: 8 }, () => ping(own("changing.example"), false, isPrivate)));
+    expect((await changing(false)).sort()).toEqual([near, near, near, near, null, null, null, null]);
+    expect(await sunk()).toEqual([]);
+    expect(await sunk("/client/sunk-far")).toHaveLength(4);
+    expect(await changing(true)).toEqual(Array(8).fill(null));
+    expect(await sunk()).toHaveLength(4);
+    await sunk("/client/sunk-far");
+  }, 60_000);
+
   test("is judged by each form that an address has", async () => {
     const nearby = [
       ...[
