@@ -188,12 +188,12 @@ test("a late backup is late, in words and in the exit code", async () => {
 });
 
 test("what is wrong in a settings file is told with its line, and the old index serves", async () => {
-  await machine.write("/sshkeys/settings/web", '# web\nquota = "lots"\nnotify = "x"\n');
+  await machine.write("/sshkeys/settings/web", '# web\nquota = "lots"\nwebhook = "x"\n');
   await machine.write("/sshkeys/settings/nobody", "");
   const { code, stderr } = await machine.run("index rebuild");
   expect(code).toBe(3);
   expect(stderr).toContain('/sshkeys/settings/web:2: quota: this takes a size, as in "500G" or "1.5T"');
-  expect(stderr).toContain('/sshkeys/settings/web:3: "notify" is no setting');
+  expect(stderr).toContain('/sshkeys/settings/web:3: "webhook" is no setting');
   expect(stderr).toContain("/sshkeys/settings/nobody: there is no account of this name");
   expect(await borg("web", `list ${at("web", "web")}`)).toMatchObject({ code: 0 });
   await machine.ok("rm /sshkeys/settings/web /sshkeys/settings/nobody");
