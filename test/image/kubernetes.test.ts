@@ -56,6 +56,23 @@ test("a server of the manifests starts without a warning, and its probes pass", 
   }
 });
 
+test("only root can write to the folders that the server keeps its own files in", async () => {
+  for (const name of names) {
+    const folders = pod.initContainers.flatMap(({ volumeMounts }) =>
+      volumeMounts.map(({ mountPath }) => mountPath),
+    );
+    expect(
+      (
+        await containers.exec(
+          name,
+          `find ${folders.join(" ")} -maxdepth 0 -perm /022 -o -maxdepth 0 ! -user 0`,
+        )
+      ).stdout,
+    ).toBe("");
+    expect(folders).toContain("/run");
+  }
+});
+
 test("a client of one node finds on the other what it backed up, under the same host key", async () => {
   await containers.pin(names[0]!, 2290);
   await containers.ok(
