@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import apprise
+import certifi
 import requests
 from apprise.manager_plugins import NotificationManager
 
@@ -36,6 +37,9 @@ sys.path.pop(0)
 MESSAGE, PING = 30, 10
 
 MOST_REDIRECTS = 3
+
+# The system's certificates, where it has some; otherwise those that come with requests.
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 MEMORY = 512 << 20  # bytes; it takes a tenth of that
 
@@ -164,6 +168,10 @@ class Heard(logging.Handler):
         return "it did not take the message"
 
 
+def trusted() -> str:
+    return CERTIFICATES if os.path.exists(CERTIFICATES) else certifi.where()
+
+
 def listen() -> Heard:
     """Takes what the libraries log away from standard error, and looks at what they ask for."""
     heard = Heard()
@@ -177,6 +185,8 @@ def listen() -> Heard:
     def request(self: requests.Session, *words: Any, **options: Any) -> requests.Response:
         self.trust_env = False
         self.max_redirects = MOST_REDIRECTS
+        if options.get("verify") in (None, True):
+            options["verify"] = trusted()
         try:
             answer = plain_request(self, *words, **options)
         except requests.RequestException as error:
@@ -259,6 +269,7 @@ def main() -> None:
     wall.close_in([*rules, ("read", "/opt/apprise")], narrow=False)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # whatever an answer is long
     sys.addaudithook(guard)
+    os.environ["SSL_CERT_FILE"] = trusted()  # for mail
     answer = os.dup(1)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for a library that prints
     identity = None

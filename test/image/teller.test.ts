@@ -35,6 +35,18 @@ test("a message is sent, to this machine only where the operator says so", async
   expect(await inside("cat /run/sunk")).toMatch(/^\{"path": "\/hook", .*\n$/);
 });
 
+test("the certificates of mail servers are judged, by those that came with Apprise", async () => {
+  const known = await containers.ok(
+    `podman exec on /opt/apprise/bin/python -I -c '
+import os, ssl, sys
+sys.path.append("/usr/local/lib/borgserver")
+import sender
+os.environ["SSL_CERT_FILE"] = sender.trusted()
+print(ssl.create_default_context().cert_store_stats()["x509_ca"])'`,
+  );
+  expect(Number(known)).toBeGreaterThan(50);
+});
+
 test("a teller that was taken over is refused what root may do there, and what is published is all it reads", async () => {
   await containers.ok("podman exec --detach --user 60906:60906 on sleep 1000");
   await inside(

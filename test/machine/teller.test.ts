@@ -94,6 +94,20 @@ describe("what it sends", () => {
     });
   });
 
+  test("a mail has the title as its subject, and what its server answers is said", async () => {
+    machine.spawn(`exec python3 -I ${programs}/mail_sink.py 2525 /client/sunk-mail`);
+    await machine.ok("until ss -Htln sport = 2525 | grep -q .; do sleep 0.05; done");
+    const to = (name: string) => `mailto://127.0.0.1:2525?from=backup@example.org&to=${name}@example.org`;
+    expect(
+      await results([send([to("operator")]), send([to("refused")]), send([to("operator")], false)]),
+    ).toEqual([null, "it answered with 550", expect.stringContaining("PING_PRIVATE=1")]);
+    const [mail, ...others] = await sunk("/client/sunk-mail");
+    expect(others).toEqual([]);
+    expect(mail?.body).toMatch(/^Subject: borgserver backup: a title$/m);
+    expect(mail?.body).toMatch(/^Content-Type: text\/plain/m);
+    expect(mail?.body).toContain(message.body);
+  });
+
   test("each address has a result of its own, in words", async () => {
     const { answers } = await obeyed([
       send([
