@@ -1,5 +1,6 @@
 """
-The measurements of scripts/bench, which runs this file in a throwaway machine with borgserver installed.
+The measurements of scripts/bench, which runs this file in a throwaway machine with borgserver installed, or in a
+container of the image.
 
 Two servers run in one machine: ours as the container starts it, and the peers' kind: the same sshd with the same
 options, one account, and one authorized_keys file with a line for each client that forces borg serve. What is
@@ -10,7 +11,9 @@ In Python because that adds nothing between fork(2) and wait4(2), and every mach
 """
 
 import base64
+import ctypes
 import fcntl
+import functools
 import hashlib
 import itertools
 import json
@@ -27,7 +30,6 @@ import statistics
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,11 +38,13 @@ from pathlib import Path
 
 LIBRARY = "/usr/local/lib/borgserver"
 PROGRAM = "/usr/local/bin/borgserver"
-BORG = "/usr/bin/borg"
+# As libexec/install chooses it: in the image it is PyPI's, elsewhere Debian's.
+BORG = next(path for path in ["/opt/borg/bin/borg", "/usr/bin/borg"] if os.path.exists(path))
 KEYS = "/sshkeys/repos"
 STATE = "/var/lib/borgserver"
 INDEX = f"{STATE}/index.sqlite"
 DISK = "/disk"  # where scripts/bench has put the executables
+LAYERS = os.environ.get("LAYERS")  # in a container: the file system that has the image's layers
 WORK = "/root/bench"
 PEER_PORT = 2222
 NEAR, FAR = "10.9.0.1", "10.9.0.2"  # two names of this machine: by the second, it is 20 ms away
@@ -286,9 +290,9 @@ def start_ours(watch: str = "off") -> Server:
 
 
 def start_peers() -> Server:
-    """The peers' kind of server: our sshd_config, but for where keys and accounts come from."""
+    """The peers' kind of server: our sshd_config, but for where keys and accounts come from, and what sessions see."""
     config = Path("/run/borgserver/sshd_config").read_text()
-    config = re.sub(r"(?m)^(AuthorizedKeys\w+|AllowGroups) .*\n", "", config)
+    config = re.sub(r"(?m)^(AuthorizedKeys\w+|AllowGroups|ChrootDirectory) .*\n", "", config)
     Path("/etc/ssh/peers_config").write_text(
         f"Port {PEER_PORT}\nAuthorizedKeysFile /etc/ssh/peers\n{config}",
     )
@@ -462,17 +466,25 @@ def measure_session(bench: Bench) -> None:
             f"than borg is refused. ssh and sshd alone, for a static key that forces `/bin/true`, take "
             f"{seconds(floor['wall'].median)}; the goal allows {seconds(most * theirs['wall'].median)} for all of it."
         )
+    bench.notes.append(f"`borg serve` alone, with its self-test: {borg_alone()}.")
+    scan = statistics.median(timed(lambda: pwd.getpwnam(client)) for _ in range(5))
+    bench.notes.append(
+        f"Of a session at 100,000 accounts, each look-up of the account by sshd (getpwnam) takes {seconds(scan)}."
+    )
+
+
+def borg_alone() -> str:
+    """How long the peers' borg takes, and where that is Debian's, PyPI's."""
+    if LAYERS:
+        (pip,) = in_turn(program(BORG, "serve"))
+        return f"{seconds(pip['wall'].median)} by the script that pip wrote (peers)"
     with open(f"{WORK}/borg", "w") as script:
         script.write("#!/usr/bin/python3\nimport sys\nfrom borg.archiver import main\nsys.exit(main())\n")
     os.chmod(f"{WORK}/borg", 0o755)
     debian, pip = in_turn(program(BORG, "serve"), program(f"{WORK}/borg", "serve"))
-    bench.notes.append(
-        f"`borg serve` alone, with its self-test: {seconds(debian['wall'].median)} by Debian's script (peers), "
-        f"{seconds(pip['wall'].median)} by a script as pip writes it."
-    )
-    scan = statistics.median(timed(lambda: pwd.getpwnam(client)) for _ in range(5))
-    bench.notes.append(
-        f"Of a session at 100,000 accounts, each look-up of the account by sshd (getpwnam) takes {seconds(scan)}."
+    return (
+        f"{seconds(debian['wall'].median)} by Debian's script (peers), "
+        f"{seconds(pip['wall'].median)} by a script as pip writes it"
     )
 
 
@@ -946,10 +958,6 @@ def change_key(bench: Bench, account: str, folder: str) -> float:
 def measure_delay(bench: Bench) -> None:
     client = bench.accounts_of(1)
     put_far_away(0.020)
-    with socket.socket() as one:
-        trip = timed(lambda: one.connect((FAR, 22)))
-    if not 0.040 <= trip < 0.060:
-        sys.exit(f"bench: a round trip to {FAR} takes {seconds(trip)}, not 40 ms")
     ours, theirs = in_turn(
         program(*session(client, 22, host=FAR)), program(*session("peer", PEER_PORT, host=FAR)), least=15, budget=40
     )
@@ -962,6 +970,7 @@ def measure_delay(bench: Bench) -> None:
     )
 
 
+@functools.cache
 def put_far_away(delay: float) -> None:
     """
     Makes this machine a second one at FAR, so many seconds away each way: what is sent there comes back after that
@@ -969,8 +978,12 @@ def put_far_away(delay: float) -> None:
     """
     tun = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"far", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
-    run("/sbin/ip", "address", "add", NEAR, "peer", FAR, "dev", "far")
-    run("/sbin/ip", "link", "set", "far", "up")
+    # By netdevice(7), because the image has no ip(8).
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for request, address in [(0x8916, NEAR), (0x8918, FAR)]:  # SIOCSIFADDR, SIOCSIFDSTADDR
+            words = struct.pack("16sHH4s16x", b"far", socket.AF_INET, 0, socket.inet_aton(address))
+            fcntl.ioctl(any_socket, request, words)
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH22x", b"far", 0x41))  # SIOCSIFFLAGS, IFF_UP | IFF_RUNNING
 
     def forward() -> None:
         waiting: deque[tuple[float, bytes]] = deque()
@@ -985,7 +998,75 @@ def put_far_away(delay: float) -> None:
             while waiting and waiting[0][0] <= time.monotonic():
                 os.write(tun, waiting.popleft()[1])
 
-    threading.Thread(target=forward, daemon=True).start()
+    # A process that ends with the machine: threads do not go with fork(2).
+    if os.fork() == 0:
+        forward()
+    with socket.socket() as one:
+        trip = timed(lambda: one.connect((FAR, 22)))
+    if not 2 * delay <= trip < 3 * delay:
+        sys.exit(f"bench: a round trip to {FAR} takes {seconds(trip)}, not {seconds(2 * delay)}")
+
+
+def measure_sockets(bench: Bench) -> None:
+    """A whole session, by two sshd that differ in one line of the program that opened their sockets."""
+    client = bench.accounts_of(1)
+    given = Path(f"{LIBRARY}/listen.py").read_text()
+    lines = given.splitlines(keepends=True)
+    others = [line for line in lines if "TCP_NODELAY, 1)" not in line]
+    if len(others) != len(lines) - 1:
+        sys.exit("bench: listen.py does not set TCP_NODELAY in one line")
+    servers = [start_listening(port, text) for port, text in [(2223, given), (2224, "".join(others))]]
+    listening, accepted = zip(*map(no_delay, servers), strict=True)
+    if listening != (True, False):
+        sys.exit("bench: the sockets do not differ in TCP_NODELAY")
+    bench.notes.append(
+        f"Before a login, the connection that sshd has accepted {'has' if accepted[0] else 'lacks'} TCP_NODELAY where "
+        f"its sockets have it, and {'has' if accepted[1] else 'lacks'} it where they do not."
+    )
+    put_far_away(0.020)
+    for what, host in [("over loopback", "127.0.0.1"), ("with a server that is 20 ms away each way", FAR)]:
+        with_option, without = in_turn(
+            *(program(*session(client, server.port, host=host)) for server in servers), least=25, budget=60
+        )
+        bench.row(
+            f"a whole session, 1 key, {what}, sshd's sockets with TCP_NODELAY / without",
+            with_option,
+            without,
+            0.95,
+            "what they are opened for: a login that waits for fewer acknowledgements",
+        )
+    for server in servers:
+        server.stop()
+
+
+def start_listening(port: int, text: str) -> Server:
+    """A second sshd of ours, whose socket is opened by a program of this text."""
+    opener = Path(f"{WORK}/listen-{port}.py")
+    opener.write_text(text)
+    sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", "/run/borgserver/sshd_config", "-p", str(port)]
+    return Server(port, "/usr/bin/python3", "-I", str(opener), *sshd)
+
+
+def no_delay(server: Server) -> tuple[bool, bool]:
+    """
+    Whether the sockets that it listens on have TCP_NODELAY, and whether a connection has it that was just accepted. They
+    are asked by pidfd_getfd(2).
+    """
+    found: dict[bool, set[bool]] = {True: set(), False: set()}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.recv(1)
+        time.sleep(0.5)  # what sshd does before it reads is done
+        for process in server.processes():
+            handle = os.pidfd_open(process.pid)
+            for link in Path(f"/proc/{process.pid}/fd").iterdir():
+                if os.readlink(link).startswith("socket:"):
+                    with socket.socket(fileno=ctypes.CDLL(None).syscall(438, handle, int(link.name), 0)) as one:
+                        if one.family != socket.AF_UNIX:
+                            is_listening = bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                            found[is_listening].add(bool(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+            os.close(handle)
+    (listening,), (accepted,) = found[True], found[False]
+    return listening, accepted
 
 
 def measure_transfer(bench: Bench) -> None:
@@ -1165,9 +1246,13 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "keeper": measure_keeper,
     "status": measure_status,
     "delay": measure_delay,
+    "sockets": measure_sockets,
     "transfer": measure_transfer,
     "record": measure_record,
 }
+# What sshd and borg decide, in the versions of the image. Debian 12's sshd takes no sockets.
+IN_IMAGE = ["session", "burst", "memory", "delay", "sockets"]
+ELSEWHERE = [part for part in PARTS if part != "sockets"]
 
 
 def first_line(*words: str) -> str:
@@ -1195,18 +1280,25 @@ def results(bench: Bench, sections: dict[str, list[str]]) -> str:
         first_line("/usr/bin/ssh", "-V"),
         first_line(BORG, "--version"),
         first_line("/usr/bin/python3", "--version"),
-        "Node " + first_line(os.environ["NODE"], "--version"),
+        *([] if LAYERS else ["Node " + first_line(os.environ["NODE"], "--version")]),
         "borgserver " + first_line(PROGRAM, "--version"),
     ]
-    place = first_line("/usr/bin/findmnt", "-nv", "-o", "FSTYPE,SOURCE", "--target", PROGRAM)
+    if LAYERS:
+        executable = f"Our executable is in a layer of the image, on {LAYERS}"
+    else:
+        place = first_line("/usr/bin/findmnt", "-nv", "-o", "FSTYPE,SOURCE", "--target", PROGRAM)
+        executable = (
+            f"Our executable and the empty one are on {' of '.join(place.split())}, as cp(1) writes them and as a "
+            "container has them"
+        )
     lines = [
-        "# Results of scripts/bench",
+        f"# Results of scripts/bench{' --image' if LAYERS else ''}",
         "",
+        f"- {platform.freedesktop_os_release()['PRETTY_NAME']}{', in a container of the image' if LAYERS else ''}",
         f"- {model[1] if model else platform.machine()}, {os.cpu_count()} processors, "
         f"Linux {'.'.join(platform.release().split('.')[:2])}",
         f"- {'; '.join(versions)}",
-        f"- Our executable and the empty one are on {' of '.join(place.split())}, as cp(1) writes them and as a "
-        "container has them; keys, index and repositories are on a tmpfs. All are in memory when measured.",
+        f"- {executable}; keys, index and repositories are on a tmpfs. All are in memory when measured.",
         f"- In this machine {confined[0] if confined else 'nobody said how sessions are confined'}.",
         "",
         "*Theirs* is a second sshd with the same options in the same machine: one account, one `authorized_keys`",
@@ -1230,9 +1322,10 @@ def make_key(name: str) -> str:
 
 
 def main(parts: Sequence[str]) -> None:
+    known = IN_IMAGE if LAYERS else ELSEWHERE
     for part in parts:
-        if part not in PARTS:
-            sys.exit(f"bench: there is no part {part}; there are: {' '.join(PARTS)}")
+        if part not in known:
+            sys.exit(f"bench: there is no part {part} here; there are: {' '.join(known)}")
     os.makedirs(WORK)
     os.makedirs(KEYS)
     words = ["--non-unique", "--uid", "1000", "--gid", "nogroup", "--no-create-home", "--password", "*"]
@@ -1246,7 +1339,7 @@ def main(parts: Sequence[str]) -> None:
             for address in ["127.0.0.1", f"127.0.0.1:{PEER_PORT}", FAR, f"{FAR}:{PEER_PORT}"]:
                 known_hosts.write(run(PROGRAM, "known-hosts", address))
         sections = {}
-        for part in parts or PARTS:
+        for part in parts or known:
             bench.rows, bench.notes = [], []
             PARTS[part](bench)
             sections[part] = section(bench)

@@ -1,6 +1,6 @@
 """
-Puts the parts of new results of bench.py in the place of the same parts of older ones. What is said of the machine is that
-of the new ones.
+Puts the parts of new results of bench.py in the place of the same parts of older ones, in the chapter of the system that
+they were measured on. What is said of that system is that of the new ones.
 
     merge_results.py OLDER NEW    changes OLDER
 """
@@ -10,16 +10,24 @@ import sys
 from pathlib import Path
 
 
-def parts_of(text: str) -> tuple[str, dict[str, str]]:
-    """@returns what stands before the first part, and each part by its name"""
-    head, *parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    return head, {part.split("\n", 1)[0]: f"{part.rstrip()}\n\n" for part in parts}
+def sections(text: str, marks: str) -> tuple[str, dict[str, str]]:
+    """@returns what stands before the first heading with these marks, and each section by its heading"""
+    head, *found = re.split(rf"^(?={marks} )", text, flags=re.MULTILINE)
+    return head, {section.split("\n", 1)[0]: f"{section.rstrip()}\n\n" for section in found}
+
+
+def merged(older: str, new: str) -> str:
+    """A chapter of which some parts are new."""
+    head, found = sections(new, "##")
+    _, known = sections(older, "##")
+    return head + "".join({**known, **found}.values())
 
 
 def main(older: Path, new: Path) -> None:
-    head, found = parts_of(new.read_text())
-    _, known = parts_of(older.read_text())
-    older.write_text(head + "".join({**known, **found}.values()).rstrip() + "\n")
+    _, chapters = sections(older.read_text(), "#")
+    for title, chapter in sections(new.read_text(), "#")[1].items():
+        chapters[title] = merged(chapters.get(title, ""), chapter)
+    older.write_text("".join(chapters.values()).rstrip() + "\n")
 
 
 if __name__ == "__main__":
