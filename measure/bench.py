@@ -11,9 +11,7 @@ In Python because that adds nothing between fork(2) and wait4(2), and every mach
 """
 
 import base64
-import ctypes
 import fcntl
-import functools
 import hashlib
 import itertools
 import json
@@ -970,7 +968,6 @@ def measure_delay(bench: Bench) -> None:
     )
 
 
-@functools.cache
 def put_far_away(delay: float) -> None:
     """
     Makes this machine a second one at FAR, so many seconds away each way: what is sent there comes back after that
@@ -1005,68 +1002,6 @@ def put_far_away(delay: float) -> None:
         trip = timed(lambda: one.connect((FAR, 22)))
     if not 2 * delay <= trip < 3 * delay:
         sys.exit(f"bench: a round trip to {FAR} takes {seconds(trip)}, not {seconds(2 * delay)}")
-
-
-def measure_sockets(bench: Bench) -> None:
-    """A whole session, by two sshd that differ in one line of the program that opened their sockets."""
-    client = bench.accounts_of(1)
-    given = Path(f"{LIBRARY}/listen.py").read_text()
-    lines = given.splitlines(keepends=True)
-    others = [line for line in lines if "TCP_NODELAY, 1)" not in line]
-    if len(others) != len(lines) - 1:
-        sys.exit("bench: listen.py does not set TCP_NODELAY in one line")
-    servers = [start_listening(port, text) for port, text in [(2223, given), (2224, "".join(others))]]
-    listening, accepted = zip(*map(no_delay, servers), strict=True)
-    if listening != (True, False):
-        sys.exit("bench: the sockets do not differ in TCP_NODELAY")
-    bench.notes.append(
-        f"Before a login, the connection that sshd has accepted {'has' if accepted[0] else 'lacks'} TCP_NODELAY where "
-        f"its sockets have it, and {'has' if accepted[1] else 'lacks'} it where they do not."
-    )
-    put_far_away(0.020)
-    for what, host in [("over loopback", "127.0.0.1"), ("with a server that is 20 ms away each way", FAR)]:
-        with_option, without = in_turn(
-            *(program(*session(client, server.port, host=host)) for server in servers), least=25, budget=60
-        )
-        bench.row(
-            f"a whole session, 1 key, {what}, sshd's sockets with TCP_NODELAY / without",
-            with_option,
-            without,
-            0.95,
-            "what they are opened for: a login that waits for fewer acknowledgements",
-        )
-    for server in servers:
-        server.stop()
-
-
-def start_listening(port: int, text: str) -> Server:
-    """A second sshd of ours, whose socket is opened by a program of this text."""
-    opener = Path(f"{WORK}/listen-{port}.py")
-    opener.write_text(text)
-    sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", "/run/borgserver/sshd_config", "-p", str(port)]
-    return Server(port, "/usr/bin/python3", "-I", str(opener), *sshd)
-
-
-def no_delay(server: Server) -> tuple[bool, bool]:
-    """
-    Whether the sockets that it listens on have TCP_NODELAY, and whether a connection has it that was just accepted. They
-    are asked by pidfd_getfd(2).
-    """
-    found: dict[bool, set[bool]] = {True: set(), False: set()}
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.recv(1)
-        time.sleep(0.5)  # what sshd does before it reads is done
-        for process in server.processes():
-            handle = os.pidfd_open(process.pid)
-            for link in Path(f"/proc/{process.pid}/fd").iterdir():
-                if os.readlink(link).startswith("socket:"):
-                    with socket.socket(fileno=ctypes.CDLL(None).syscall(438, handle, int(link.name), 0)) as one:
-                        if one.family != socket.AF_UNIX:
-                            is_listening = bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-                            found[is_listening].add(bool(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
-            os.close(handle)
-    (listening,), (accepted,) = found[True], found[False]
-    return listening, accepted
 
 
 def measure_transfer(bench: Bench) -> None:
@@ -1246,13 +1181,11 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "keeper": measure_keeper,
     "status": measure_status,
     "delay": measure_delay,
-    "sockets": measure_sockets,
     "transfer": measure_transfer,
     "record": measure_record,
 }
-# What sshd and borg decide, in the versions of the image. Debian 12's sshd takes no sockets.
-IN_IMAGE = ["session", "burst", "memory", "delay", "sockets"]
-ELSEWHERE = [part for part in PARTS if part != "sockets"]
+# What sshd and borg decide, in the versions of the image.
+IN_IMAGE = ["session", "burst", "memory", "delay"]
 
 
 def first_line(*words: str) -> str:
@@ -1322,7 +1255,7 @@ def make_key(name: str) -> str:
 
 
 def main(parts: Sequence[str]) -> None:
-    known = IN_IMAGE if LAYERS else ELSEWHERE
+    known = IN_IMAGE if LAYERS else list(PARTS)
     for part in parts:
         if part not in known:
             sys.exit(f"bench: there is no part {part} here; there are: {' '.join(known)}")

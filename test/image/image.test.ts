@@ -143,13 +143,6 @@ describe("docker exec", () => {
   });
 });
 
-test("what sshd accepts sends without delay", async () => {
-  await containers.serve("nodelay", 2209);
-  // Of every server here, for IPv4 and for IPv6.
-  expect(await containers.ok(`python3 ${programs}/delays.py`)).toMatch(/^(1\n1\n)+$/);
-  await containers.ok("podman rm --force --time 1 nodelay");
-});
-
 describe("a client", () => {
   const at = (repository: string) => `ssh://boss@127.0.0.1:2202/repos/${repository}`;
   const clients = {
