@@ -23,9 +23,11 @@ beforeAll(async () => {
   containers = await Containers.start();
   await containers.machine.makeKey("web");
   for (const { name, configMap: map, secret, persistentVolumeClaim } of pod.volumes) {
-    if (map) await configMap(name, "1", name === "role-repos" ? ["web"] : []);
+    // A Secret is shown in the same way; that of the host keys alone has a mode of its own, and has to be there.
+    if (map || (secret && secret.defaultMode === undefined))
+      await configMap(name, "1", name === "role-repos" ? ["web"] : []);
     if (persistentVolumeClaim) await containers.ok(`mkdir -p /shared/${name}`);
-    if (secret)
+    if (secret?.defaultMode !== undefined)
       await containers.ok(
         `mkdir -p /shared/${name} && for t in ed25519 rsa; do ssh-keygen -q -t $t -N '' -f /shared/${name}/ssh_host_\${t}_key; done &&
          chmod ${secret.defaultMode.toString(8)} /shared/${name}/*`,

@@ -25,7 +25,7 @@ export interface Pod {
     name: string;
     emptyDir?: object;
     configMap?: { name: string };
-    secret?: { secretName: string; defaultMode: number };
+    secret?: { secretName: string; defaultMode?: number };
     persistentVolumeClaim?: { claimName: string };
   }[];
 }
