@@ -214,6 +214,7 @@ describe("update-borgusers", { timeout }, () => {
       .filter(({ name }) => /^(fsync|rename)/.test(name))
       .map(({ name, path }) => `${name.replace(/^rename.*/, "rename")} ${path}`);
     const files = [
+      "addresses.json",
       "index.sqlite",
       "passwd.cache",
       "passwd.cache.ixname",
@@ -269,8 +270,10 @@ describe("a start that gives the repositories to another owner", { timeout }, ()
     calls = (await changesOf(command)).calls.filter(({ path }) => !/^\/(etc|var)\//.test(path));
   });
 
-  test("replaces the settings and the host keys' copies whole", () => {
-    expect(replaced(calls)).toEqual(["/run/borgserver/host-keys", "/run/borgserver/settings.json"]);
+  test("replaces the settings, the addresses and the host keys' copies whole", () => {
+    expect(replaced(calls)).toEqual([
+      ...["/run/borgserver/host-keys", "/run/borgserver/notify.json", "/run/borgserver/settings.json"],
+    ]);
     expect(calls.filter(({ name, path }) => name.includes("chown") && path === "/repos/stay")).toHaveLength(
       2,
     );
