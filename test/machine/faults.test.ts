@@ -272,7 +272,7 @@ describe("a start that gives the repositories to another owner", { timeout }, ()
 
   test("replaces the settings, the addresses and the host keys' copies whole", () => {
     expect(replaced(calls)).toEqual([
-      ...["/run/borgserver/host-keys", "/run/borgserver/notify.json", "/run/borgserver/settings.json"],
+      ...["/run/borgserver/host-keys", "/run/borgserver/settings.json", "/run/borgserver/notify.json"],
     ]);
     expect(calls.filter(({ name, path }) => name.includes("chown") && path === "/repos/stay")).toHaveLength(
       2,
