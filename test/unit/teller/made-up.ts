@@ -40,7 +40,7 @@ export function published(
   rest: Partial<Published> = {},
 ): Published {
   return {
-    ...{ made: now, node: "backup", version: "0.1.0", problems: 0, repositories },
+    ...{ made: now, node: "backup", version: "1.0.0", problems: 0, repositories },
     index: { accounts: repositories.length, keys: repositories.length, published: now - 100 * hour },
     settings: now - 200 * hour,
     storage: { free: 1.2e12, size: 4e12 },

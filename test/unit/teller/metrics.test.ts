@@ -41,7 +41,7 @@ test("what is not known has no sample", async () => {
     await metricsText(published([its], now, { index: null, settings: null, storage: null })),
   );
   expect(samples).toEqual({
-    'borgserver_build_info{version="0.1.0"}': 1,
+    'borgserver_build_info{version="1.0.0"}': 1,
     borgserver_state_timestamp_seconds: at,
     borgserver_problems: 0,
     'borgserver_repository_late{repository="new"}': 0,
@@ -59,7 +59,7 @@ test("a shared lock is none that somebody waits for", async () => {
 test("the server's figures", async () => {
   const samples = samplesOf(await metricsText(published([], now, { problems: 3 })));
   expect(samples).toEqual({
-    'borgserver_build_info{version="0.1.0"}': 1,
+    'borgserver_build_info{version="1.0.0"}': 1,
     ...{ borgserver_state_timestamp_seconds: at, borgserver_problems: 3 },
     ...{ borgserver_accounts: 0, borgserver_keys: 0 },
     borgserver_index_published_timestamp_seconds: at - 100 * hour,
