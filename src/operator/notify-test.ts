@@ -4,7 +4,8 @@ import { exitCode, OperatorError } from "../problem.ts";
 import { say } from "../report.ts";
 import { type Addresses, addresses, shownAddress } from "../server/addresses.ts";
 import { inForce } from "../server/in-force.ts";
-import { ordersAtOnce, TellerProcess } from "../teller/teller-process.ts";
+import { ordersAtOnce } from "../teller/sender.ts";
+import { TellerProcess } from "../teller/teller-process.ts";
 
 /** Sends a message to each address that the server tells anything, and says how it went. @returns the exit code */
 export async function notifyTest(): Promise<number> {

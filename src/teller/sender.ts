@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { appriseFile, libraryFolder } from "../paths.ts";
 
-/** How many messages are sent at once. */
-export const atOnce = 4;
+/** How many orders are worked on at once; the keeper hands over no more. */
+export const ordersAtOnce = 4;
 
 /** How long one may take, in milliseconds; the program itself ends sooner. */
 const patience = 45_000;

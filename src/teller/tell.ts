@@ -2,7 +2,7 @@ import { createInterface } from "node:readline";
 import { jsonObject } from "../json-object.ts";
 import { publishedFolder } from "../paths.ts";
 import { exitCode } from "../problem.ts";
-import { atOnce, sendOne } from "./sender.ts";
+import { ordersAtOnce, sendOne } from "./sender.ts";
 import { serve } from "./server.ts";
 
 /** How many orders wait at most; the keeper hands over no more than are worked on at once. */
@@ -20,7 +20,7 @@ export async function tell(): Promise<number> {
   let isServing = false;
   return new Promise((resolve) => {
     const goOn = () => {
-      while (sending < atOnce && waiting.length > 0) {
+      while (sending < ordersAtOnce && waiting.length > 0) {
         sending += 1;
         sendOne(waiting.shift()!).then((answer) => {
           say(answer);

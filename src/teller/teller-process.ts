@@ -1,17 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Message } from "../alerts/message.ts";
+import { jsonObject } from "../json-object.ts";
 import { libraryFolder } from "../paths.ts";
 import { heading, note } from "../report.ts";
 import { readFewLines } from "./few-lines.ts";
+import { ordersAtOnce } from "./sender.ts";
 
 /** Something that the teller is to send. */
 export type Order = ({ send: Message & { urls: string[] } } | { ping: { url: string; failed: boolean } }) & {
   /** Whether it may go to an address of this machine, or of its link. */
   private: boolean;
 };
-
-/** How many orders it works on at once; more are not handed to it. */
-export const ordersAtOnce = 4;
 
 /** How many lines a minute are taken from it: a busy one says fewer. */
 const mostAnswers = 1000;
@@ -107,12 +106,8 @@ export class TellerProcess {
 
   /** Nothing that it says is trusted: taken over, it can say that it has sent what it has not. */
   #answered(line: string): void {
-    let said: Record<string, unknown>;
-    try {
-      said = JSON.parse(line);
-    } catch {
-      return;
-    }
+    const said = jsonObject(line);
+    if (said === null) return;
     if (typeof said.failed === "string" && !this.#hasFailed) {
       this.#hasFailed = true;
       note(`the page cannot be served: ${said.failed.slice(0, 200)}`);
