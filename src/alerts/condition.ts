@@ -42,16 +42,9 @@ export interface Server {
   problems: readonly string[];
 }
 
-/** All that needs attention. @param brokenOff how many backups of a repository have broken off since the last complete one */
-export function conditionsOf(
-  statuses: readonly Status[],
-  brokenOff: (repository: string) => number,
-  { storage, problems }: Server,
-): Condition[] {
-  const found = statuses.flatMap((status) => [
-    ...repositoryConditions(status),
-    ...brokenOffConditions(status, brokenOff(status.repository)),
-  ]);
+/** All that needs attention. */
+export function conditionsOf(statuses: readonly Status[], { storage, problems }: Server): Condition[] {
+  const found = statuses.flatMap(repositoryConditions);
   const used = storage && storage.size > 0 ? 1 - storage.free / storage.size : 0;
   const full = levelOf(used, storageShares);
   if (storage && full > 0)
@@ -65,6 +58,7 @@ export function conditionsOf(
 
 function repositoryConditions(status: Status): Condition[] {
   const { repository: subject, lastBackup, lastCommit, late, lastCheckOk, size, quota, problem } = status;
+  const { brokenOff, archived } = status;
   const found: Condition[] = [];
   const add = (kind: ConditionKind, text: string, level = 1) => found.push({ kind, subject, level, text });
   if (late)
@@ -86,13 +80,8 @@ function repositoryConditions(status: Status): Condition[] {
       `${percent(used)} of its quota are used, ${sizeText(size ?? 0)} of ${sizeText(quota ?? 0)}`,
       level,
     );
+  if (brokenOff >= manyBrokenOff && !archived) add("broken-off", `the last ${brokenOff} backups broke off`);
   return found;
-}
-
-function brokenOffConditions({ repository, archived }: Status, times: number): Condition[] {
-  if (times < manyBrokenOff || archived) return [];
-  const text = `the last ${times} backups broke off`;
-  return [{ kind: "broken-off", subject: repository, level: 1, text }];
 }
 
 const levelOf = (share: number, shares: readonly number[]) => shares.filter((each) => share >= each).length;

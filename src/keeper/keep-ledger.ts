@@ -111,13 +111,13 @@ class LedgerKeeper {
   /** Another index may say that somebody is to be told. What tells them is loaded only then. */
   async #readIndex(): Promise<void> {
     const { statusListen, metricsFile } = this.#settings;
-    const { operator, accounts } = addresses();
-    const isWanted = statusListen !== null || metricsFile !== null || operator.length > 0;
-    if (!this.#telling && (isWanted || Object.keys(accounts).length > 0)) {
+    const found = addresses();
+    const isWanted = statusListen !== null || metricsFile !== null || found.operator.length > 0;
+    if (!this.#telling && (isWanted || Object.keys(found.accounts).length > 0)) {
       const { Telling } = await import("./telling.ts");
       this.#telling = new Telling(this.#settings, this.#ledger, this.#problems);
     }
-    this.#telling?.readIndex();
+    this.#telling?.readIndex(found);
   }
 
   async #read(now: number): Promise<void> {

@@ -14,7 +14,7 @@ import type { Ledger, LedgerSession } from "../ledger/ledger.ts";
 import { expectations, statusesOf } from "../ledger/overview.ts";
 import { indexFile, repositoryFolder } from "../paths.ts";
 import { note } from "../report.ts";
-import { type Addresses, addresses, nameOfAddress, shownAddress } from "../server/addresses.ts";
+import { type Addresses, nameOfAddress, shownAddress } from "../server/addresses.ts";
 import type { Settings } from "../server/settings.ts";
 import { TellerProcess } from "../teller/teller-process.ts";
 import type { KeyProblems } from "./key-problems.ts";
@@ -53,9 +53,9 @@ export class Telling {
     this.#publisher = new Publisher(settings, ledger);
   }
 
-  /** Another index was published: perhaps with other accounts and addresses. */
-  readIndex(): void {
-    this.#addresses = addresses();
+  /** Another index was published: perhaps with other accounts, and with these addresses. */
+  readIndex(found: Addresses): void {
+    this.#addresses = found;
     this.#accounts = accountsServed(indexFile);
     const byName = new Map(this.#accounts.map((account) => [account.name, account]));
     this.#recipients = new Recipients(this.#addresses.operator, this.#addresses.accounts, (name) => {
@@ -100,9 +100,7 @@ export class Telling {
     const storage = storageNow();
     const problems = this.#problems.lines;
     if (this.#recipients.urls.length > 0) {
-      const histories = this.#ledger.histories();
-      const brokenOff = (repository: string) => histories.get(repository)?.brokenOff ?? 0;
-      const conditions = conditionsOf(statuses, brokenOff, { storage, problems });
+      const conditions = conditionsOf(statuses, { storage, problems });
       const told = this.#told.all();
       const news = newsOf(conditions, told, now);
       // Most of the time nothing is to be written, and a disk may sleep.

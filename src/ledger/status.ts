@@ -32,6 +32,8 @@ export interface Status {
   lastCompact: number | null;
   lock: { kind: "exclusive" | "shared"; account: string | null; since: number } | null;
   unfinished: boolean;
+  /** How many backups have broken off since the last complete one. */
+  brokenOff: number;
   late: boolean;
   archived: boolean;
   /** Why its files could not be read. */
@@ -69,6 +71,7 @@ export function statusOf(
     lock: lockOf(state, open),
     // While somebody writes, what is not committed yet is no remainder.
     unfinished: (state?.unfinished ?? false) && open.every((session) => !session.exclusive),
+    brokenOff: history?.brokenOff ?? 0,
     late: isLate(expected, lastBackup ?? made, now),
     problem: state?.problem ?? null,
   };

@@ -9,6 +9,7 @@ const status = (more: Partial<Status>): Status => ({
     lastCompact: null,
     lock: null,
     unfinished: false,
+    brokenOff: 0,
     late: false,
     archived: false,
     problem: null,
@@ -16,8 +17,8 @@ const status = (more: Partial<Status>): Status => ({
   },
 });
 const quiet = { storage: null, problems: [] };
-const of = (more: Partial<Status>, brokenOff = 0) =>
-  conditionsOf([status(more)], () => brokenOff, quiet).map(({ kind, level, text }) => [kind, level, text]);
+const of = (more: Partial<Status>) =>
+  conditionsOf([status(more)], quiet).map(({ kind, level, text }) => [kind, level, text]);
 
 test("a repository that is well needs no attention", () => {
   expect(of({ lastCheckOk: true, quota: 100 })).toEqual([]);
@@ -48,13 +49,13 @@ test("what is not full is not called so", () => {
 });
 
 test("backups that break off one after the other", () => {
-  expect(of({}, 2)).toEqual([]);
-  expect(of({}, 3)).toEqual([["broken-off", 1, "the last 3 backups broke off"]]);
-  expect(of({ archived: true }, 3)).toEqual([]);
+  expect(of({ brokenOff: 2 })).toEqual([]);
+  expect(of({ brokenOff: 3 })).toEqual([["broken-off", 1, "the last 3 backups broke off"]]);
+  expect(of({ archived: true, brokenOff: 3 })).toEqual([]);
 });
 
 test("the storage, from nine tenths on", () => {
-  const at = (free: number) => conditionsOf([], () => 0, { storage: { free, size: 1e12 }, problems: [] });
+  const at = (free: number) => conditionsOf([], { storage: { free, size: 1e12 }, problems: [] });
   expect(at(0.11e12)).toEqual([]);
   expect(at(0.1e12)).toMatchObject([{ kind: "storage", subject: "", level: 1 }]);
   expect(at(0.02e12)).toMatchObject([
@@ -63,7 +64,7 @@ test("the storage, from nine tenths on", () => {
 });
 
 test("problems in /sshkeys: the first ones by name", () => {
-  const text = (problems: string[]) => conditionsOf([], () => 0, { storage: null, problems })[0]?.text;
+  const text = (problems: string[]) => conditionsOf([], { storage: null, problems })[0]?.text;
   expect(text([])).toBeUndefined();
   expect(text(["a: x"])).toBe("changes in /sshkeys are not in force: a: x");
   expect(text(["a", "b", "c", "d", "e"])).toBe("changes in /sshkeys are not in force: a; b; c; and 2 more");

@@ -18,7 +18,7 @@ export function repository(
       ...{ repository: name, accounts: [name], lastBackup: now - 7 * hour, lastCommit: now - 7 * hour },
       ...{ lastKind: "create", size: 212e9, reclaimable: 8.4e9, objects: 48_000, quota: null },
       ...{ lastCheck: now - 50 * hour, lastCheckOk: true, lastCompact: now - 240 * hour, lock: null },
-      ...{ unfinished: false, late: false, archived: false, problem: null },
+      ...{ unfinished: false, brokenOff: 0, late: false, archived: false, problem: null },
       ...status,
     },
     lateAfter: 26 * hour,
